@@ -1,0 +1,1 @@
+"""Data modules and the sets that the package ships."""

@@ -1,0 +1,1 @@
+"""LightningModules that train an adapter and evaluate it at every rank."""

@@ -1,0 +1,91 @@
+"""What each sentence classification task is: its text columns, labels, splits and metrics."""
+
+from dataclasses import dataclass
+
+from dylora.errors import InputError
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sentence or sentence-pair task.
+
+    Attributes:
+        name: Name on the command line, in the hub's `nyu-mll/glue` and in file names.
+        folder: Folder (and submission file stem) in the official GLUE layout.
+        text_fields: Names of the one or two text columns in the hub's data.
+        labels: Class names in the order of their ids; empty for a regression task.
+        metrics: Metric names, as they are logged.
+        monitor: The metric that rank curves, checkpoints and the chosen rank go by.
+        validation_splits: Names of the validation splits.
+        test_splits: Names of the test splits, in the same order.
+    """
+
+    name: str
+    folder: str
+    text_fields: tuple[str, ...]
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    monitor: str
+    validation_splits: tuple[str, ...] = ("validation",)
+    test_splits: tuple[str, ...] = ("test",)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the target is a score and not a class."""
+        return not self.labels
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of the task head: the number of classes, or 1 for a score."""
+        return len(self.labels) or 1
+
+
+_SENTENCES = ("sentence1", "sentence2")
+_ENTAILMENT = ("entailment", "not_entailment")
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("rte", "RTE", _SENTENCES, _ENTAILMENT, ("accuracy",), "accuracy"),
+        Task(
+            "mnli",
+            "MNLI",
+            ("premise", "hypothesis"),
+            ("entailment", "neutral", "contradiction"),
+            ("accuracy", "accuracy_matched", "accuracy_mismatched"),
+            "accuracy",
+            ("validation_matched", "validation_mismatched"),
+            ("test_matched", "test_mismatched"),
+        ),
+        Task("sst2", "SST-2", ("sentence",), ("negative", "positive"), ("accuracy",), "accuracy"),
+        Task("mrpc", "MRPC", _SENTENCES, ("not_equivalent", "equivalent"), ("accuracy", "f1"), "f1"),
+        Task("cola", "CoLA", ("sentence",), ("unacceptable", "acceptable"), ("matthews",), "matthews"),
+        Task("qnli", "QNLI", ("question", "sentence"), _ENTAILMENT, ("accuracy",), "accuracy"),
+        Task(
+            "qqp",
+            "QQP",
+            ("question1", "question2"),
+            ("not_duplicate", "duplicate"),
+            ("accuracy", "f1"),
+            "accuracy",
+        ),
+        Task("stsb", "STS-B", _SENTENCES, (), ("pearson", "spearman"), "pearson"),
+        Task("restaurants", "restaurants", _SENTENCES, _ENTAILMENT, ("accuracy",), "accuracy"),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """Look a task up by name.
+
+    Raises:
+        InputError: If no task has that name.
+
+    >>> get_task("stsb").is_regression
+    True
+    """
+    try:
+        return TASKS[name]
+    except KeyError:
+        allowed = "one of " + ", ".join(TASKS)
+        raise InputError("data.task", allowed, repr(name), "choose a task from the list") from None
