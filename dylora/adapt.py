@@ -1,0 +1,214 @@
+"""Adapters in any model: put them in, choose the active rank, merge them, take their weights out.
+
+Needs neither Lightning nor a particular training loop.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from dylora.config import DyLoRAConfig
+from dylora.errors import InputError
+from dylora.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear, LowRankFactors, RankState
+from dylora.targets import Target, find_targets
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def adapt(model: Model, config: DyLoRAConfig) -> Model:
+    """Put adapters into a model, in place, and freeze everything but them and the task head.
+
+    The head is what lies outside the backbone of a Hugging Face model with a task head; the output embedding of a
+    language model is not one. The active rank starts at `max_rank`, where the model is a plain LoRA.
+
+    Args:
+        model: A Hugging Face model, or any module if `config.target_modules` is given.
+        config: What the adapters are made of.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InputError: If no module fits the targets, or the model has adapters already.
+    """
+    if any(isinstance(module, DyLoRALayer) for module in model.modules()):
+        raise InputError("model", "a model without adapters", "an adapted one", "call adapt once")
+    targets = find_targets(model, config.target_modules)
+    model.requires_grad_(False)
+    for parameter in task_head(model):
+        parameter.requires_grad_(True)
+    state = RankState(config, config.max_rank)
+    for target in targets:
+        model.set_submodule(target.name, _wrap(target, state))
+    return model
+
+
+def task_head(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters outside the backbone; none for a language model or a bare backbone."""
+    backbone = getattr(model, getattr(model, "base_model_prefix", "") or " ", None)
+    output_embedding = getattr(model, "get_output_embeddings", lambda: None)()
+    if backbone is None or output_embedding is not None:
+        return []
+    inside = {id(parameter) for parameter in backbone.parameters()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in inside]
+
+
+def adapted_layers(model: nn.Module) -> list[DyLoRALayer]:
+    """All adapted layers, in the model's order.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    layers = [module for module in model.modules() if isinstance(module, DyLoRALayer)]
+    if not layers:
+        raise ValueError("the model has no adapters; call adapt(model, config) first")
+    return layers
+
+
+def rank_state(model: nn.Module) -> RankState:
+    """The active rank that all adapted layers of the model share."""
+    return adapted_layers(model)[0].state
+
+
+def set_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> None:
+    """Activate a rank until the next call.
+
+    Args:
+        model: An adapted model.
+        rank: A rank from 1 to `max_rank`, or a LongTensor (rows,) with one for each row of the coming batches. A
+            batch whose rows are repeated k times (beam search) repeats the ranks likewise.
+        frozen: Let gradients reach row and column `rank` of the factors alone (Algorithm 1, frozen mode).
+
+    Raises:
+        InputError: If a rank is outside 1 to `max_rank`, or a merged model is asked for another rank.
+    """
+    state = rank_state(model)
+    limit = state.config.max_rank
+    lowest, highest = _bounds(rank)
+    if lowest < 1 or highest > limit:
+        given = rank if isinstance(rank, int) else f"ranks from {lowest} to {highest}"
+        raise InputError("rank", f"from 1 to max_rank {limit}", given, "choose a rank inside the range")
+    if state.merged_rank is not None and not lowest == highest == state.merged_rank:
+        raise InputError("rank", f"{state.merged_rank}, the merged rank", rank, "call unmerge(model) first")
+    if isinstance(rank, Tensor):
+        if frozen:
+            raise InputError("frozen", "off with a rank per row", frozen, "train at one rank a step")
+        rank = rank.to(next(model.parameters()).device)
+    state.set(rank, frozen)
+
+
+@contextmanager
+def use_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> Iterator[None]:
+    """Activate a rank inside a `with` block; the one before comes back at its end, after an error too."""
+    state = rank_state(model)
+    before = (state.rank, state.frozen)
+    set_rank(model, rank, frozen=frozen)
+    try:
+        yield
+    finally:
+        state.set(*before)
+
+
+def merge(model: nn.Module, rank: int) -> None:
+    """Add the adapters at a rank to the base weights (in fp32), so that a forward costs what the base model's does.
+
+    Raises:
+        InputError: If the rank is outside the range, the model is merged already, or a base weight is quantised.
+    """
+    layers = adapted_layers(model)
+    set_rank(model, rank)
+    if layers[0].state.merged_rank is not None:
+        raise InputError("model", "unmerged", f"merged at {rank}", "call unmerge(model) first")
+    for layer in layers:
+        if not layer.base_layer.weight.is_floating_point():  # type: ignore[operator,union-attr]
+            raise InputError("model", "of floating-point weights", "quantised ones", "use it unmerged")
+    for layer in layers:
+        layer.merge(rank)
+    layers[0].state.merged_rank = rank
+
+
+def unmerge(model: nn.Module) -> None:
+    """Restore the base weights exactly; does nothing to a model that is not merged."""
+    layers = adapted_layers(model)
+    if layers[0].state.merged_rank is None:
+        return
+    for layer in layers:
+        layer.unmerge()
+    layers[0].state.merged_rank = None
+
+
+def adapter_state(model: nn.Module) -> dict[str, Tensor]:
+    """What was trained: the adapters and the task head, by their names in the model, detached and not copied."""
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
+@torch.no_grad()
+def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy what `adapter_state` gave into a model adapted in the same way.
+
+    Raises:
+        InputError: If a name is missing or too many, or a shape differs; nothing is copied then.
+    """
+    own = adapter_state(model)
+    if wrong := sorted(own.keys() ^ state.keys()):
+        given = f"{len(wrong)} names that only one of the two has, {wrong[0]} first"
+        raise InputError("adapter state", "of this model's adapters and head", given, "adapt the model alike")
+    for name, tensor in state.items():
+        if tensor.shape != own[name].shape:
+            given = f"{tuple(tensor.shape)} for {name}"
+            raise InputError("adapter state", f"shaped {tuple(own[name].shape)}", given, "use the same max_rank")
+    for name, tensor in state.items():
+        own[name].copy_(tensor)
+
+
+@dataclass(frozen=True)
+class ParameterReport:
+    """How many parameters a model has.
+
+    Attributes:
+        adapter: Those of the adapters, up to the rank that was asked for.
+        head: Those of the trained task head.
+        total: All of them, the adapters counted up to that rank.
+    """
+
+    adapter: int
+    head: int
+    total: int
+
+    @property
+    def trainable(self) -> int:
+        """Adapter and head together."""
+        return self.adapter + self.head
+
+    def __str__(self) -> str:
+        share = self.trainable / self.total
+        parts = f"{self.adapter:,} adapter, {self.head:,} head"
+        return f"{self.trainable:,} trainable of {self.total:,} ({share:.2%}): {parts}"
+
+
+def count_parameters(model: nn.Module, rank: int | None = None) -> ParameterReport:
+    """Count parameters with the adapters cut to a rank (None: `max_rank`), as the paper's tables do."""
+    factors = [module for module in model.modules() if isinstance(module, LowRankFactors)]
+    allocated = sum(p.numel() for f in factors for p in f.parameters())
+    max_rank = rank_state(model).config.max_rank
+    adapter = allocated // max_rank * (max_rank if rank is None else rank)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in model.parameters())
+    return ParameterReport(adapter, trained - allocated, total - allocated + adapter)
+
+
+def _wrap(target: Target, state: RankState) -> DyLoRALayer:
+    if isinstance(target.module, Conv1D):
+        return DyLoRAConv1D(target.module, state, target.thirds)
+    return DyLoRALinear(target.module, state)
+
+
+def _bounds(rank: int | Tensor) -> tuple[int, int]:
+    if isinstance(rank, Tensor):
+        return int(rank.min()), int(rank.max())
+    return rank, rank
