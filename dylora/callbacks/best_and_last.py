@@ -1,0 +1,55 @@
+"""The two checkpoints of a run."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from dylora.processes import process_rank
+
+
+class BestAndLast(ModelCheckpoint):
+    """Keep `best.ckpt`, by the area under the validated rank curve, and `last.ckpt`, of the last epoch.
+
+    A resumed run has a folder of its own; the best checkpoint of the run before is copied into it, so that it is
+    complete by itself.
+
+    Args:
+        folder: Where the two lie.
+        metric: The monitored metric.
+        higher_is_better: Its direction.
+    """
+
+    def __init__(self, folder: Path, metric: str, higher_is_better: bool = True) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor=f"val/{metric}/aurac",
+            mode="max" if higher_is_better else "min",
+            save_last=True,
+            auto_insert_metric_name=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best checkpoint of the run that is resumed, if it is still there."""
+        before = Path(state_dict["best_model_path"] or "-")
+        here = Path(str(self.dirpath)) / "best.ckpt"
+        score = state_dict["best_model_score"]
+        if score is None or not before.is_file():
+            return
+        if process_rank() == 0 and before.resolve() != here.resolve():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(before, here)
+        path = str(here)
+        super().load_state_dict(
+            {
+                "dirpath": self.dirpath,
+                "best_model_path": path,
+                "best_model_score": score,
+                "kth_best_model_path": path,
+                "kth_value": score,
+                "best_k_models": {path: score},
+                "last_model_path": "",
+            }
+        )

@@ -1,0 +1,148 @@
+"""What a user sees of all ranks: a row an epoch, curves and pictures on TensorBoard, files in the run's folder."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
+
+from dylora.curves import draw_heat_map, draw_rank_curve, table_header, table_row
+from dylora.modules.base import EveryRankModule
+from dylora.select import RankSummary
+
+Record = dict[str, Any]
+
+
+class RankCurves(Callback):
+    """Show every rank after each validation, and keep the history.
+
+    In the run's folder it keeps `rank_metrics.json` and, of the best epoch so far, `rank_curve.png`. On TensorBoard it
+    writes a chart with all ranks overlaid, the rank curve and an epoch x rank heat map as pictures, and the
+    hyper-parameters with the best epoch's figures.
+
+    Args:
+        folder: The run's folder; it must exist.
+        hyperparameters: What to list on TensorBoard beside the figures; flat, plain values.
+    """
+
+    def __init__(self, folder: Path, hyperparameters: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.hyperparameters = dict(hyperparameters)
+        self.history: list[Record] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history, so that a resumed run keeps the epochs before."""
+        return {"history": json.dumps(self.history)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the history back."""
+        self.history = json.loads(state_dict["history"])
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lay out the charts that overlay all ranks."""
+        module = _every_rank(pl_module)
+        if logger := _tensorboard(trainer):
+            charts = {name: ["Multiline", [rf"^val/{name}/rank_\d+$"]] for name in (*module.metric_names, "loss")}
+            logger.experiment.add_custom_scalars({"every rank": charts})
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch: its row, its pictures, the file."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        module = _every_rank(pl_module)
+        self.history.append(_record(trainer, module))
+        self._print_row(trainer, module)
+        self._draw(trainer, module)
+        self._write(module)
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """List the hyper-parameters with the best epoch's figures."""
+        if self.history and (logger := _tensorboard(trainer)):
+            metric = _every_rank(pl_module).monitor
+            best = self.best
+            figures = {f"best/{metric}/rank_{rank}": value for rank, value in best["metrics"][metric].items()}
+            figures |= {f"best/{metric}/{key}": best[key] for key in ("mean", "aurac", "best_rank", "chosen_rank")}
+            logger.log_hyperparams(self.hyperparameters, figures, step=trainer.global_step)
+
+    @property
+    def best(self) -> Record:
+        """The epoch of the largest area under the monitored rank curve, the first of several.
+
+        Compared in fp32, as the checkpoint callback does, so that both mean the same epoch.
+        """
+        return max(self.history, key=lambda record: np.nan_to_num(np.float32(record["score"]), nan=-np.inf))
+
+    def _print_row(self, trainer: Trainer, module: EveryRankModule) -> None:
+        values = module.results[module.monitor]
+        lines = [table_row(f"epoch {self.history[-1]['epoch']}", values, module.summary())]
+        if len(self.history) == 1:
+            lines.insert(0, table_header(module.monitor, sorted(values)))
+        bar = trainer.progress_bar_callback
+        show = bar.print if isinstance(bar, ProgressBar) else print
+        show("\n".join(lines))
+
+    def _draw(self, trainer: Trainer, module: EveryRankModule) -> None:
+        metric, record = module.monitor, self.history[-1]
+        title = f"{module.identity['task']}, epoch {record['epoch']}"
+        curve = draw_rank_curve(module.results[metric], metric, title, module.summary())
+        if record is self.best:
+            curve.savefig(self.folder / "rank_curve.png")
+        if logger := _tensorboard(trainer):
+            epochs = [_by_rank(past["metrics"][metric]) for past in self.history]
+            logger.experiment.add_figure("rank_curve", curve, trainer.global_step)
+            logger.experiment.add_figure("epoch_by_rank", draw_heat_map(epochs, metric, title), trainer.global_step)
+
+    def _write(self, module: EveryRankModule) -> None:
+        content = {
+            "task": module.identity["task"],
+            "metric": module.monitor,
+            "tolerance": module.tolerance,
+            "best": {"checkpoint": "checkpoints/best.ckpt", **self.best},
+            "last": {"checkpoint": "checkpoints/last.ckpt", **self.history[-1]},
+            "epochs": self.history,
+        }
+        partial = self.folder / "rank_metrics.json.partial"
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, self.folder / "rank_metrics.json")
+
+
+def final_table(record: Record, metric: str) -> str:
+    """The table of one epoch, under its heading."""
+    values = _by_rank(record["metrics"][metric])
+    summary = RankSummary(**{key: record[key] for key in ("mean", "aurac", "best_rank", "best", "chosen_rank")})
+    row = table_row(f"epoch {record['epoch']}", values, summary)
+    return f"{table_header(metric, sorted(values))}\n{row}"
+
+
+def _record(trainer: Trainer, module: EveryRankModule) -> Record:
+    """One epoch in plain types; ranks are strings, as JSON has them."""
+    metrics = {name: {str(rank): v for rank, v in values.items()} for name, values in module.results.items()}
+    summary = module.summary()
+    score = summary.aurac if module.higher_is_better else -summary.aurac
+    position = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+    return {**position, "score": score, **asdict(summary), "metrics": metrics}
+
+
+def _by_rank(values: Mapping[str, float]) -> dict[int, float]:
+    return {int(rank): value for rank, value in values.items()}
+
+
+def _every_rank(module: LightningModule) -> EveryRankModule:
+    if not isinstance(module, EveryRankModule):
+        raise TypeError("RankCurves needs a module that is evaluated at every rank (EveryRankModule)")
+    return module
+
+
+def _tensorboard(trainer: Trainer) -> TensorBoardLogger | None:
+    return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)

@@ -1,0 +1,78 @@
+"""What a checkpoint says about the model it belongs to, and how one is read without running anything in it."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dylora.errors import InputError
+
+FORMAT = 1
+KEY = "dylora"
+
+
+def identity(task: str, backbone: Mapping[str, str | None], adapter: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint records besides the trained weights, in plain types.
+
+    Args:
+        task: Name of the task.
+        backbone: `BackboneIdentity.as_dict()`.
+        adapter: What the adapters compute: max_rank, alpha, scaling, target modules.
+    """
+    return {"format": FORMAT, "task": task, "backbone": dict(backbone), "adapter": dict(adapter)}
+
+
+def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> None:
+    """Compare what a checkpoint records with the model it is to be loaded into.
+
+    Raises:
+        InputError: Naming both sides of the first difference.
+    """
+    if found is None or found.get("format") != FORMAT:
+        given = "none" if found is None else f"format {found.get('format')}"
+        raise InputError("--ckpt_path", f"a dylora checkpoint of format {FORMAT}", given, "give a file that fit wrote")
+    if found["task"] != expected["task"]:
+        fix = f"set --data.task {found['task']}, or choose another checkpoint"
+        raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
+    theirs, ours = found["backbone"], expected["backbone"]
+    if theirs["fingerprint"] != ours["fingerprint"]:
+        allowed = f"trained on backbone {ours['name']!r} (weights {ours['fingerprint']})"
+        given = f"one trained on {theirs['name']!r} (weights {theirs['fingerprint']})"
+        fix = f"set --model.backbone {theirs['name']}, or choose another checkpoint"
+        raise InputError("--ckpt_path", allowed, given, fix)
+    for key, value in expected["adapter"].items():
+        if found["adapter"].get(key) != value:
+            given = f"{key} {found['adapter'].get(key)}"
+            fix = f"set --model.adapter.{key} to it, or choose another checkpoint"
+            raise InputError("--ckpt_path", f"trained with {key} {value}", given, fix)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of plain types; code in it is refused and not run.
+
+    Raises:
+        InputError: If the file is missing, truncated, of another kind, or holds anything but plain types.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError("--ckpt_path", "a file", f"{str(path)!r}, which does not exist", "check the path") from None
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path):
+            given = f"{str(path)!r}, which holds other objects"
+            fix = "it was refused and nothing in it was run; use a checkpoint that fit wrote"
+            raise InputError("--ckpt_path", "a checkpoint of plain types", given, fix) from error
+        raise _unreadable(path) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise _unreadable(path) from error
+    if not isinstance(checkpoint, dict):
+        raise _unreadable(path)
+    return checkpoint
+
+
+def _unreadable(path: str | Path) -> InputError:
+    given = f"{str(path)!r}, which is corrupt, truncated or of another kind"
+    return InputError("--ckpt_path", "a checkpoint that fit wrote", given, "use another one, last.ckpt or best.ckpt")

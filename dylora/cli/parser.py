@@ -1,0 +1,23 @@
+"""Argument parser whose errors are one line."""
+
+import sys
+from typing import NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from dylora.processes import process_rank
+
+
+class Parser(LightningArgumentParser):
+    """Lightning's parser, with errors of one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print one line on stderr and exit with status 2."""
+        fail(message)
+
+
+def fail(message: str) -> NoReturn:
+    """Print one line on stderr, in the first process only, and exit with status 2."""
+    if process_rank() == 0:
+        sys.stderr.write(f"dylora: error: {' '.join(message.split())}\n")
+    sys.exit(2)

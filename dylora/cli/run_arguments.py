@@ -1,0 +1,60 @@
+"""Which run `validate`, `test` and `predict` are about, when the command line does not say all of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from dylora.errors import InputError
+from dylora.runs import CHECKPOINTS, CONFIG, checkpoint_of, newest_run
+
+ROOT = "logs"
+EVALUATIONS = ("validate", "test", "predict")
+_NEEDS_NO_RUN = {"-h", "--help", "--print_config"}
+
+
+def complete_arguments(arguments: Sequence[str]) -> list[str]:
+    """Fill in `--config` and `--ckpt_path` of an evaluation command.
+
+    With neither, the newest run under `logs/` is taken, and said so; with one of them, the other comes from the same
+    run's folder. Later arguments still override what the run's configuration says.
+
+    Raises:
+        InputError: If there is no run, or the run has no checkpoint.
+    """
+    if not arguments or arguments[0] not in EVALUATIONS or any(a.split("=")[0] in _NEEDS_NO_RUN for a in arguments):
+        return list(arguments)
+    command, rest = arguments[0], list(arguments[1:])
+    config = _value(rest, "--config") or _value(rest, "-c")
+    checkpoint = _value(rest, "--ckpt_path")
+    if checkpoint is None:
+        run = Path(config).parent if config else newest_run(Path(_value(rest, "--trainer.default_root_dir") or ROOT))
+        if config and not (run / CHECKPOINTS).is_dir():
+            fix = "give --ckpt_path too, or a run's own config.yaml"
+            raise InputError("--ckpt_path", f"given with --config {config}", "none", fix)
+        checkpoint = str(checkpoint_of(run))
+        rest += ["--ckpt_path", checkpoint]
+        _say(f"Run {run}, checkpoint {Path(checkpoint).name}")
+    if config is None:
+        own = Path(checkpoint).parent.parent / CONFIG
+        if not own.is_file():
+            fix = "give --config FILE of the run that it comes from"
+            raise InputError("--config", f"given for a checkpoint without {own}", "none", fix)
+        rest = ["--config", str(own), *rest]
+    return [command, *rest]
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    """The last value of an option, written `--option value` or `--option=value`."""
+    found = None
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument == option:
+            found = following
+        elif argument.startswith(f"{option}="):
+            found = argument.partition("=")[2]
+    return found

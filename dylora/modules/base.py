@@ -1,0 +1,231 @@
+"""Training at the ranks of a step, evaluation at every rank in one pass over the data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Literal, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+from transformers import PreTrainedModel
+
+from dylora.adapt import adapt, adapter_state, rank_state, set_rank, use_rank
+from dylora.backbones import identify
+from dylora.checkpoints import KEY, check_identity, identity
+from dylora.config import DyLoRAConfig
+from dylora.errors import InputError
+from dylora.optim import OptimizerName, build_optimizer, linear_warmup
+from dylora.select import RankSummary, summarise
+
+Batch = dict[str, Tensor]
+Stage = Literal["val", "test"]
+
+
+class EveryRankModule(LightningModule):
+    """Base of the modules: an adapted backbone, trained at the step's ranks and evaluated at all of them.
+
+    A subclass says what the loss and the metrics of a batch are. Without a rank-sampling callback every step trains
+    at `max_rank`, which is plain LoRA.
+
+    Attributes:
+        model: The adapted backbone.
+        eval_ranks: The ranks that are evaluated; all of the adapter's unless set.
+        results: The last evaluation: metric, then rank, then value. Empty before the first.
+    """
+
+    monitor: str
+    metric_names: tuple[str, ...]
+    higher_is_better: bool = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        backbone: str,
+        task: str,
+        adapter: DyLoRAConfig,
+        *,
+        new_parameters: Sequence[str],
+        optimizer: OptimizerName,
+        learning_rate: float,
+        weight_decay: float,
+        warmup_ratio: float,
+        warmup_steps: int | None,
+        eval_rows: int,
+        tolerance: float,
+    ) -> None:
+        super().__init__()
+        self._check(learning_rate, weight_decay, eval_rows)
+        self.model = adapt(model, adapter)
+        for name in new_parameters:  # what the backbone did not bring is at random values: train it
+            self.model.get_parameter(name).requires_grad_(True)
+        self.identity = identity(task, identify(self.model, backbone).as_dict(), _computed(adapter))
+        self.optimizer_name = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_ratio = warmup_ratio
+        self.warmup_steps = warmup_steps
+        self.eval_rows = eval_rows
+        self.tolerance = tolerance
+        self.eval_ranks = tuple(adapter.ranks)
+        self.results: dict[str, dict[int, float]] = {}
+        self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in adapter.ranks})
+        self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in adapter.ranks})
+        self.plan_step((adapter.max_rank,), (1.0,))
+        self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
+        # Nothing in the buffers changes in training; broadcasting them hangs where processes have unequal shards.
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+
+    def build_metric(self) -> Metric:
+        """A fresh metric for one rank; its `compute()` gives a dict of floats."""
+        raise NotImplementedError
+
+    def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
+        """Forward a batch that consists of equal consecutive groups of rows.
+
+        Returns:
+            The mean loss of each group, (groups,), and the outputs of all rows.
+        """
+        raise NotImplementedError
+
+    def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Count the outputs of one rank on one batch."""
+        raise NotImplementedError
+
+    def plan_step(self, ranks: Sequence[int], weights: Sequence[float], frozen: bool = False) -> None:
+        """Choose the ranks of the coming training steps, and the weight of each in the loss.
+
+        One rank is the individual loss; several are the summation loss (nested dropout), run as one stacked batch.
+        """
+        self._step_ranks = tuple(ranks)
+        self._step_weights = tuple(weights)
+        if len(ranks) == 1:
+            set_rank(self.model, ranks[0], frozen=frozen)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of the step's ranks, weighted."""
+        groups = len(self._step_ranks)
+        if groups > 1:
+            batch = self._stack(batch, self._step_ranks)
+        losses, _ = self.losses_of(batch, groups)
+        loss = (losses * torch.tensor(self._step_weights, device=losses.device)).sum()
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Count one batch at every rank."""
+        self._evaluate(batch, dataloader_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Count one batch at every rank."""
+        self._evaluate(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of every rank, and their summary."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of every rank, and their summary."""
+        self._finish("test")
+
+    def summary(self, metric: str | None = None) -> RankSummary:
+        """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
+        name = metric or self.monitor
+        better = name != "loss" and self.higher_is_better
+        return summarise(self.results[name], self.tolerance, better)
+
+    def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
+        rows = len(next(iter(batch.values())))
+        size = max(1, self.eval_rows // rows)
+        for start in range(0, len(self.eval_ranks), size):
+            ranks = self.eval_ranks[start : start + size]
+            with use_rank(self.model, ranks[0]):
+                stacked = self._stack(batch, ranks)
+                losses, outputs = self.losses_of(stacked, len(ranks))
+            yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
+        """The named optimizer with linear warm-up and decay, stepped every optimizer step."""
+        state = rank_state(self.model)
+        optimizer = build_optimizer(
+            self.optimizer_name, self.model, self.learning_rate, self.weight_decay, lambda: state.updated_rows
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = linear_warmup(optimizer, total, self.warmup_ratio, self.warmup_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what was trained, and say what it belongs to."""
+        checkpoint["state_dict"] = adapter_state(self)
+        checkpoint[KEY] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another task, backbone or adapter.
+
+        Raises:
+            InputError: Naming both sides of the difference.
+        """
+        check_identity(checkpoint.get(KEY), self.identity)
+        if checkpoint["state_dict"].keys() != adapter_state(self).keys():
+            raise InputError("--ckpt_path", "of this model's parameters", "other names", "use the same configuration")
+
+    def _stack(self, batch: Batch, ranks: Sequence[int]) -> Batch:
+        """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""
+        rows = len(next(iter(batch.values())))
+        if len(ranks) == 1:
+            set_rank(self.model, ranks[0])
+            return batch
+        set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
+        return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
+
+    def _evaluate(self, batch: Batch, split: int) -> None:
+        rows = len(next(iter(batch.values())))
+        for rank, loss, outputs in self.outputs_at_ranks(batch):
+            self._loss(rank).update(loss, rows)
+            self.update_metric(self._metric(rank), outputs, batch, split)
+
+    def _finish(self, stage: Stage) -> None:
+        table: dict[str, dict[int, float]] = {}
+        for rank in self.eval_ranks:
+            values = {**self._metric(rank).compute(), "loss": float(self._loss(rank).compute())}
+            for name, value in values.items():
+                table.setdefault(name, {})[rank] = value
+            self._metric(rank).reset()
+            self._loss(rank).reset()
+        self.results = table
+        for name, by_rank in table.items():
+            summary = self.summary(name)
+            for rank, value in by_rank.items():
+                self._log(f"{stage}/{name}/rank_{rank}", value)
+            self._log(f"{stage}/{name}/mean", summary.mean)
+            self._log(f"{stage}/{name}/aurac", summary.aurac)
+            self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
+            self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
+
+    def _metric(self, rank: int) -> Metric:
+        return cast(Metric, self.metrics[str(rank)])
+
+    def _loss(self, rank: int) -> MeanMetric:
+        return cast(MeanMetric, self.losses[str(rank)])
+
+    def _log(self, name: str, value: float) -> None:
+        self.log(name, value, add_dataloader_idx=False)  # the same in every process already
+
+    @staticmethod
+    def _check(learning_rate: float, weight_decay: float, eval_rows: int) -> None:
+        if not learning_rate > 0:
+            raise InputError("model.learning_rate", "above 0", learning_rate, "the paper uses 4e-4")
+        if not weight_decay >= 0:
+            raise InputError("model.weight_decay", "0 or more", weight_decay, "0 switches it off")
+        if eval_rows < 1:
+            raise InputError("model.eval_rows", "at least 1", eval_rows, "256 fits most machines")
+
+
+def _computed(adapter: DyLoRAConfig) -> dict[str, Any]:
+    """The part of the configuration that decides what trained adapters compute."""
+    names = ("max_rank", "alpha", "scaling", "target_modules")
+    values = {key: value for key, value in asdict(adapter).items() if key in names}
+    if values["target_modules"] is not None:
+        values["target_modules"] = list(values["target_modules"])
+    return values

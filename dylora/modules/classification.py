@@ -1,0 +1,105 @@
+"""Sentence classification and regression at every rank."""
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name for it)
+from torch import Tensor
+from torchmetrics import Metric
+
+from dylora.backbones import load_classifier
+from dylora.config import DyLoRAConfig
+from dylora.metrics.glue import GLUEMetrics
+from dylora.modules.base import Batch, EveryRankModule
+from dylora.optim import OptimizerName
+from dylora.tasks import get_task
+
+_NOT_INPUTS = ("labels", "index")
+
+
+class SequenceClassificationModule(EveryRankModule):
+    """A backbone with DyLoRA adapters and a task head, for sentences and pairs of sentences.
+
+    Args:
+        task: Name of the task; taken from `data.task` on the command line.
+        backbone: Hub name or local folder of a pretrained model, or `builtin/roberta`, the tiny one of this package.
+        adapter: Shape, scaling and place of the adapters.
+        optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
+        learning_rate: Peak learning rate, above 0.
+        weight_decay: Decoupled weight decay of matrices, 0 or larger.
+        warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
+        warmup_steps: Number of warm-up steps, in the place of the ratio.
+        eval_rows: Rows of one evaluation forward; ranks are stacked along the batch until they are reached.
+        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
+    """
+
+    def __init__(
+        self,
+        task: str = "restaurants",
+        backbone: str = "builtin/roberta",
+        adapter: DyLoRAConfig = DyLoRAConfig(),  # noqa: B008 (frozen)
+        optimizer: OptimizerName = "adamw",
+        learning_rate: float = 4e-4,
+        weight_decay: float = 0.1,
+        warmup_ratio: float = 0.06,
+        warmup_steps: int | None = None,
+        eval_rows: int = 256,
+        tolerance: float = 0.01,
+    ) -> None:
+        self.task = get_task(task)
+        self.monitor, self.metric_names = self.task.monitor, self.task.metrics
+        model, new = load_classifier(backbone, self.task.num_outputs)
+        if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
+            model.config.pad_token_id = model.config.eos_token_id
+        super().__init__(
+            model,
+            backbone,
+            task,
+            adapter,
+            new_parameters=new,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_ratio=warmup_ratio,
+            warmup_steps=warmup_steps,
+            eval_rows=eval_rows,
+            tolerance=tolerance,
+        )
+
+    def build_metric(self) -> Metric:
+        """The task's metrics."""
+        return GLUEMetrics(self.task)
+
+    def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, or squared error for a score, of each group; and the logits (rows, classes) or (rows,)."""
+        inputs = {key: value for key, value in batch.items() if key not in _NOT_INPUTS}
+        logits = cast(Tensor, self.model(**inputs).logits).float()
+        if self.task.is_regression:
+            logits = logits.squeeze(-1)
+        return self._losses(logits, batch.get("labels")).view(groups, -1).mean(1), logits
+
+    def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Count the logits of one rank."""
+        metric.update(outputs, batch["labels"], split)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, Any]]:
+        """One record a row: its index, and for each asked rank the probabilities or the score."""
+        records: list[dict[str, Any]] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
+        for rank, _, logits in self.outputs_at_ranks(batch):
+            for record, row in zip(records, logits, strict=True):
+                record["ranks"][str(rank)] = self._prediction(row)
+        return records
+
+    def _losses(self, logits: Tensor, labels: Tensor | None) -> Tensor:
+        if labels is None:
+            return logits.new_zeros(len(logits))
+        if self.task.is_regression:
+            return F.mse_loss(logits, labels, reduction="none")
+        return F.cross_entropy(logits, labels, reduction="none")
+
+    def _prediction(self, row: Tensor) -> dict[str, Any]:
+        if self.task.is_regression:
+            return {"score": float(row)}
+        probabilities = torch.softmax(row, -1).tolist()
+        label = self.task.labels[int(row.argmax())]
+        return {"label": label, "probabilities": dict(zip(self.task.labels, probabilities, strict=True))}
