@@ -3,10 +3,12 @@
 Needs neither Lightning nor a particular training loop.
 """
 
+import operator
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from dylora.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear, LowRankFactor
 from dylora.targets import Target, find_targets
 
 Model = TypeVar("Model", bound=nn.Module)
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def adapt(model: Model, config: DyLoRAConfig) -> Model:
@@ -43,8 +46,11 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
     for parameter in task_head(model):
         parameter.requires_grad_(True)
     state = RankState(config, config.max_rank)
+    wrapped: dict[nn.Module, DyLoRALayer] = {}  # a module that stands at two names keeps one adapter
     for target in targets:
-        model.set_submodule(target.name, _wrap(target, state))
+        if target.module not in wrapped:
+            wrapped[target.module] = _wrap(target, state)
+        model.set_submodule(target.name, wrapped[target.module])
     return model
 
 
@@ -85,16 +91,18 @@ def set_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> N
         frozen: Let gradients reach row and column `rank` of the factors alone (Algorithm 1, frozen mode).
 
     Raises:
-        InputError: If a rank is outside 1 to `max_rank`, or a merged model is asked for another rank.
+        InputError: If a rank is no integer or outside 1 to `max_rank`, or a merged model is asked for another one.
     """
     state = rank_state(model)
     limit = state.config.max_rank
+    rank = _plain(rank)
     lowest, highest = _bounds(rank)
     if lowest < 1 or highest > limit:
         given = rank if isinstance(rank, int) else f"ranks from {lowest} to {highest}"
         raise InputError("rank", f"from 1 to max_rank {limit}", given, "choose a rank inside the range")
     if state.merged_rank is not None and not lowest == highest == state.merged_rank:
-        raise InputError("rank", f"{state.merged_rank}, the merged rank", rank, "call unmerge(model) first")
+        given = rank if isinstance(rank, int) else f"ranks from {lowest} to {highest}"
+        raise InputError("rank", f"{state.merged_rank}, the merged rank", given, "call unmerge(model) first")
     if isinstance(rank, Tensor):
         if frozen:
             raise InputError("frozen", "off with a rank per row", frozen, "train at one rank a step")
@@ -102,9 +110,21 @@ def set_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> N
     state.set(rank, frozen)
 
 
+def takes_rank_per_row(model: nn.Module) -> bool:
+    """Whether the rows of a batch can run at ranks of their own.
+
+    Not in DeBERTa-v2 with `share_att_key` (its released models): it sends one table of relative positions, which all
+    rows share, through the query and key projections.
+    """
+    return not getattr(getattr(model, "config", None), "share_att_key", False)
+
+
 @contextmanager
 def use_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> Iterator[None]:
-    """Activate a rank inside a `with` block; the one before comes back at its end, after an error too."""
+    """Activate a rank inside a `with` block; the one before comes back at its end, after an error too.
+
+    Run the backward pass inside the block if the model checkpoints its activations: it computes them again.
+    """
     state = rank_state(model)
     before = (state.rank, state.frozen)
     set_rank(model, rank, frozen=frozen)
@@ -118,18 +138,25 @@ def merge(model: nn.Module, rank: int) -> None:
     """Add the adapters at a rank to the base weights (in fp32), so that a forward costs what the base model's does.
 
     Raises:
-        InputError: If the rank is outside the range, the model is merged already, or a base weight is quantised.
+        InputError: If the rank is outside the range, the model is merged already, or a base weight is quantised or
+            belongs to another module too (a tied embedding).
     """
     layers = adapted_layers(model)
-    set_rank(model, rank)
-    if layers[0].state.merged_rank is not None:
-        raise InputError("model", "unmerged", f"merged at {rank}", "call unmerge(model) first")
+    state = layers[0].state
+    if state.merged_rank is not None:
+        raise InputError("model", "unmerged", f"merged at {state.merged_rank}", "call unmerge(model) first")
+    owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
     for layer in layers:
-        if not layer.base_layer.weight.is_floating_point():  # type: ignore[operator,union-attr]
+        weight = cast(Tensor, layer.base_layer.weight)
+        if not weight.is_floating_point():
             raise InputError("model", "of floating-point weights", "quantised ones", "use it unmerged")
+        if owners[id(weight)] > 1:
+            raise InputError("model", "without tied weights among the adapted", "a shared one", "use it unmerged")
+    set_rank(model, rank)
+    assert isinstance(state.rank, int)
     for layer in layers:
-        layer.merge(rank)
-    layers[0].state.merged_rank = rank
+        layer.merge(state.rank)
+    state.merged_rank = state.rank
 
 
 def unmerge(model: nn.Module) -> None:
@@ -192,11 +219,18 @@ class ParameterReport:
 
 
 def count_parameters(model: nn.Module, rank: int | None = None) -> ParameterReport:
-    """Count parameters with the adapters cut to a rank (None: `max_rank`), as the paper's tables do."""
+    """Count parameters with the adapters cut to a rank (None: `max_rank`), as the paper's tables do.
+
+    Raises:
+        InputError: If the rank is outside 1 to `max_rank`.
+    """
     factors = [module for module in model.modules() if isinstance(module, LowRankFactors)]
     allocated = sum(p.numel() for f in factors for p in f.parameters())
     max_rank = rank_state(model).config.max_rank
-    adapter = allocated // max_rank * (max_rank if rank is None else rank)
+    rank = max_rank if rank is None else rank
+    if not 1 <= rank <= max_rank:
+        raise InputError("rank", f"from 1 to max_rank {max_rank}", rank, "choose a rank inside the range")
+    adapter = allocated // max_rank * rank
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
     return ParameterReport(adapter, trained - allocated, total - allocated + adapter)
@@ -206,6 +240,17 @@ def _wrap(target: Target, state: RankState) -> DyLoRALayer:
     if isinstance(target.module, Conv1D):
         return DyLoRAConv1D(target.module, state, target.thirds)
     return DyLoRALinear(target.module, state)
+
+
+def _plain(rank: int | Tensor) -> int | Tensor:
+    """The rank as an int or a LongTensor (rows,); numpy's integers and tensors of one integer count as ints."""
+    if isinstance(rank, Tensor):
+        if rank.dtype in _INTEGERS and rank.dim() < 2 and rank.numel():
+            return rank.long() if rank.dim() else int(rank)
+    elif not isinstance(rank, bool):
+        with suppress(TypeError):
+            return operator.index(rank)
+    raise InputError("rank", "an integer, or a tensor (rows,) of integers", repr(rank), "choose a rank from 1 up")
 
 
 def _bounds(rank: int | Tensor) -> tuple[int, int]:

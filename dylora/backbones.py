@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from dylora import hub
 from dylora.assets import resolve_backbone
-from dylora.data import hub
 from dylora.errors import InputError
 
 _SAMPLES_PER_TENSOR = 4096

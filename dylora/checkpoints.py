@@ -1,6 +1,7 @@
 """What a checkpoint says about the model it belongs to, and how one is read without running anything in it."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         InputError: If the file is missing, truncated, of another kind, or holds anything but plain types.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns about foreign pickles before it refuses them
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError("--ckpt_path", "a file", f"{str(path)!r}, which does not exist", "check the path") from None
     except pickle.UnpicklingError as error:

@@ -17,6 +17,9 @@ class InputError(ValueError):
     """
 
     def __init__(self, argument: str, allowed: str, given: object, fix: str) -> None:
+        super().__init__(argument, allowed, str(given), fix)  # these four again, so that it can be pickled
         self.argument = argument
-        line = f"{argument}: must be {allowed}, got {given}; {fix}"
-        super().__init__(" ".join(line.split()))
+
+    def __str__(self) -> str:
+        argument, allowed, given, fix = self.args
+        return " ".join(f"{argument}: must be {allowed}, got {given}; {fix}".split())

@@ -91,5 +91,6 @@ def rowwise_product(
         weights: What `row_weights` gives for the rows' ranks.
     """
     hidden = F.linear(x, lora_A)  # (rows, *batch, max_rank)
-    weights = weights.view(len(weights), *[1] * (x.dim() - 2), -1).to(hidden.dtype)
-    return F.linear(hidden * weights, lora_B)
+    weights = weights.view(len(weights), *[1] * (x.dim() - 2), -1)
+    # Multiplied before the cast: under autocast the factor is not rounded to 16 bits, as with one rank for all rows.
+    return F.linear((hidden * weights).to(hidden.dtype), lora_B)

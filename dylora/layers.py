@@ -54,11 +54,10 @@ class RankState:
     def updated_rows(self) -> slice:
         """The 0-based rows of the factors that Algorithm 1 updates at the active rank.
 
-        Raises:
-            TypeError: If the rows of the batch have ranks of their own.
+        With a rank for each row of the batch, all rows up to the largest of them.
         """
-        if not isinstance(self.rank, int):
-            raise TypeError("a rank per row has no single set of updated rows; set one rank for a training step")
+        if isinstance(self.rank, Tensor):
+            return slice(0, int(self.rank.max()))
         return slice(self.rank - 1 if self.frozen else 0, self.rank)
 
     def factor(self, rank: int) -> float:
@@ -78,8 +77,8 @@ class LowRankFactors(nn.Module):
         super().__init__()
         self.state = state
         max_rank = state.config.max_rank
-        self.lora_A = nn.Parameter(torch.empty(max_rank, in_features, device=device))
-        self.lora_B = nn.Parameter(torch.zeros(out_features, max_rank, device=device))
+        self.lora_A = nn.Parameter(torch.empty(max_rank, in_features, device=device, dtype=torch.float32))
+        self.lora_B = nn.Parameter(torch.zeros(out_features, max_rank, device=device, dtype=torch.float32))
         _init(self.lora_A, state.config.init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,7 +111,8 @@ class DyLoRALayer(nn.Module):
         self.base_layer = base_layer
         self.state = state
         self.dropout = nn.Dropout(state.config.dropout)
-        self._base_weight: Tensor | None = None
+        self._base_weight: Tensor | None
+        self.register_buffer("_base_weight", None, persistent=False)  # moves with the model, is in no checkpoint
 
     def forward(self, x: Tensor) -> Tensor:
         """Eq. 7 at the active rank: (*, in_features) to (*, out_features)."""
@@ -158,7 +158,7 @@ class DyLoRALinear(DyLoRALayer):
         return out + cast(Tensor, self.factors(x)).to(out.dtype)
 
     def _delta_weight(self, rank: int) -> Tensor:
-        return cast(Tensor, self.factors.delta_weight(rank))
+        return self.factors.delta_weight(rank)
 
 
 class DyLoRAConv1D(DyLoRALayer):
@@ -211,6 +211,7 @@ def _init(lora_A: Tensor, init: Init) -> None:
 
 def _spread(weights: Tensor, x: Tensor) -> Tensor:
     """One row of weights for each row of `x`; beam search repeats every row of the batch, so they are repeated too."""
+    weights = weights.to(x.device)
     repeats, rest = divmod(x.shape[0], len(weights))
     if rest:
         raise ValueError(f"{len(weights)} ranks were set for a batch of {x.shape[0]} rows; set one for each row")

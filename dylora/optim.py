@@ -98,7 +98,7 @@ class RowExactAdamW(Optimizer):
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         if dim is None:
-            rows, dim = slice(None), 0
+            rows = slice(None)
         state["step"][rows] += 1
         assert parameter.grad is not None
         _adamw(
@@ -144,14 +144,16 @@ def build_optimizer(
     return AdamW(groups, lr)
 
 
-def _rows(tensor: Tensor, dim: int, rows: slice) -> Tensor:
+def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:
+    if dim is None:
+        return tensor
     return tensor[rows] if dim == 0 else tensor[:, rows]
 
 
-def _along(steps: Tensor, like: Tensor, dim: int) -> Tensor:
+def _along(steps: Tensor, like: Tensor, dim: int | None) -> Tensor:
     """Reshape one counter a row so that it broadcasts along `dim` of a tensor."""
     shape = [1] * like.dim()
-    if shape:
+    if dim is not None:
         shape[dim] = -1
     return steps.view(shape)
 

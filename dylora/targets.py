@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from transformers.pytorch_utils import Conv1D
 
 from dylora.errors import InputError
@@ -51,6 +52,8 @@ class Target:
 
 def is_linear_like(module: nn.Module) -> bool:
     """Whether a module can be adapted: it maps in_features to out_features, or it is GPT-2's Conv1D."""
+    if isinstance(module, NonDynamicallyQuantizableLinear):  # nn.MultiheadAttention reads its weight, never calls it
+        return False
     is_linear = hasattr(module, "in_features") and hasattr(module, "out_features") and hasattr(module, "weight")
     return is_linear or isinstance(module, Conv1D)
 
@@ -70,7 +73,7 @@ def default_targets(model: nn.Module) -> tuple[str, ...]:
 
 
 def find_targets(model: nn.Module, patterns: Sequence[str] | None) -> list[Target]:
-    """The modules that the patterns name, in the model's order.
+    """The modules that the patterns name, in the model's order; one that stands at two names comes twice.
 
     Args:
         model: Any model.
@@ -80,12 +83,14 @@ def find_targets(model: nn.Module, patterns: Sequence[str] | None) -> list[Targe
         InputError: If a pattern matches nothing, or only modules that are not linear, or asks for thirds of a module
             that is not a fused query-key-value `Conv1D`.
     """
+    if isinstance(patterns, str):
+        patterns = (patterns,)
     if patterns is not None and not patterns:
         raise InputError("target_modules", "one pattern or more", "an empty list", "leave it out for the default")
     targets: dict[str, Target] = {}
     for pattern in patterns or default_targets(model):
         targets.update((target.name, target) for target in _matches(model, pattern))
-    return [targets[name] for name, _ in model.named_modules() if name in targets]
+    return [targets[name] for name, _ in model.named_modules(remove_duplicate=False) if name in targets]
 
 
 def _matches(model: nn.Module, pattern: str) -> Iterator[Target]:
@@ -94,7 +99,7 @@ def _matches(model: nn.Module, pattern: str) -> Iterator[Target]:
     thirds = tuple(bracket["thirds"].split(",")) if bracket else ()
     named = [
         (name, module)
-        for name, module in model.named_modules()
+        for name, module in model.named_modules(remove_duplicate=False)
         if fnmatchcase(name, name_pattern) or fnmatchcase(name, f"*.{name_pattern}")
     ]
     linear = [(name, module) for name, module in named if is_linear_like(module)]
@@ -116,5 +121,6 @@ def _is_fused(module: nn.Module) -> bool:
 
 def _candidates(model: nn.Module) -> str:
     """The last parts of the names of all linear modules."""
-    names = {name.rpartition(".")[2] for name, module in model.named_modules() if is_linear_like(module)}
+    every = model.named_modules(remove_duplicate=False)
+    names = {name.rpartition(".")[2] for name, module in every if is_linear_like(module)}
     return ", ".join(sorted(names)) or "(none: this model has no linear modules)"

@@ -2,6 +2,11 @@
 
 import logging
 import warnings
+from pathlib import Path
+
+import dylora
+
+_PACKAGE = Path(dylora.__file__).parent
 
 _NOT_FOR_USERS = (
     r".*does not have many workers which may be a bottleneck.*",
@@ -16,9 +21,12 @@ _NOT_FOR_USERS = (
 
 def quiet() -> None:
     """Drop hints and warnings that do not concern this project's users."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("dylora").setLevel(logging.INFO)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(_is_worth_showing)
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Warnings, and this package's own notes; not what Lightning says about devices, versions and products."""
+    return record.levelno > logging.INFO or Path(record.pathname).is_relative_to(_PACKAGE)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 
-from dylora.adapt import adapt, adapter_state, rank_state, set_rank, use_rank
+from dylora.adapt import adapt, adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
 from dylora.backbones import identify
 from dylora.checkpoints import KEY, check_identity, identity
 from dylora.config import DyLoRAConfig
@@ -102,13 +102,15 @@ class EveryRankModule(LightningModule):
         if len(ranks) == 1:
             set_rank(self.model, ranks[0], frozen=frozen)
 
+    def on_fit_start(self) -> None:
+        """Put the backbone's own dropout into training mode, wherever it comes from."""
+        self.model.train()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the step's ranks, weighted."""
-        groups = len(self._step_ranks)
-        if groups > 1:
-            batch = self._stack(batch, self._step_ranks)
-        losses, _ = self.losses_of(batch, groups)
-        loss = (losses * torch.tensor(self._step_weights, device=losses.device)).sum()
+        losses = [self._losses_at(batch, ranks) for ranks in self._chunks(self._step_ranks, len(self._step_ranks))]
+        weights = torch.tensor(self._step_weights, device=self.device)
+        loss = (torch.cat(losses) * weights).sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -137,9 +139,7 @@ class EveryRankModule(LightningModule):
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
         rows = len(next(iter(batch.values())))
-        size = max(1, self.eval_rows // rows)
-        for start in range(0, len(self.eval_ranks), size):
-            ranks = self.eval_ranks[start : start + size]
+        for ranks in self._chunks(self.eval_ranks, max(1, self.eval_rows // rows)):
             with use_rank(self.model, ranks[0]):
                 stacked = self._stack(batch, ranks)
                 losses, outputs = self.losses_of(stacked, len(ranks))
@@ -169,6 +169,16 @@ class EveryRankModule(LightningModule):
         check_identity(checkpoint.get(KEY), self.identity)
         if checkpoint["state_dict"].keys() != adapter_state(self).keys():
             raise InputError("--ckpt_path", "of this model's parameters", "other names", "use the same configuration")
+
+    def _losses_at(self, batch: Batch, ranks: Sequence[int]) -> Tensor:
+        # A single rank is active already, with its update mode.
+        stacked = self._stack(batch, ranks) if len(self._step_ranks) > 1 else batch
+        return self.losses_of(stacked, len(ranks))[0]
+
+    def _chunks(self, ranks: Sequence[int], size: int) -> list[Sequence[int]]:
+        """Ranks that run stacked in one forward, at most `size` of them, where the model allows it."""
+        size = size if takes_rank_per_row(self.model) else 1
+        return [ranks[start : start + size] for start in range(0, len(ranks), size)]
 
     def _stack(self, batch: Batch, ranks: Sequence[int]) -> Batch:
         """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""

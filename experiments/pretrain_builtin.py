@@ -1,0 +1,213 @@
+"""Make the two tiny backbones that the package ships, tokenizers included, from nothing but the restaurant grammar.
+
+    python experiments/pretrain_builtin.py --output dylora/assets
+
+RoBERTa learns masked words in pairs of texts that are about the same or about similar restaurants, so that its
+attention finds in one text what the other says; it never sees an entailment label. GPT-2 learns to continue texts with
+more texts, and meaning representations with more meaning representations, but never a representation with its text.
+Only combinations of attributes of the training split occur.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from torch import Tensor
+from transformers import (
+    DataCollatorForLanguageModeling,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Tokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaTokenizer,
+    get_cosine_schedule_with_warmup,
+)
+
+from dylora.data import grammar
+from dylora.data.grammar import VALUES, Meaning
+
+VOCABULARY = 768
+POSITIONS = 128
+HIDDEN = 128
+LAYERS = 4
+HEADS = 4
+BATCH_SIZE = 64
+LEARNING_RATE = 2e-3
+
+
+def similar(meaning: Meaning, rng: random.Random) -> Meaning:
+    """A meaning of the training split with some of the attributes changed and another name."""
+    while True:
+        other = {
+            slot: grammar.pick(rng, VALUES[slot]) if slot == "name" or rng.random() < 0.7 else value
+            for slot, value in meaning.items()
+        }
+        if other["name"] != meaning["name"] and grammar.split_of(other) == "train":
+            return other
+
+
+def part(meaning: Meaning, rng: random.Random) -> Meaning:
+    """The name and some of the attributes."""
+    attributes = grammar.shuffled(rng, [slot for slot in meaning if slot != "name"])
+    kept = attributes[: 1 + int(rng.random() * len(attributes))]
+    return {slot: value for slot, value in meaning.items() if slot == "name" or slot in kept}
+
+
+def text_pair(rng: random.Random) -> tuple[str, str]:
+    """Two texts about the same restaurant, or a text about two and one about either of them."""
+    meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 5))
+    if rng.random() < 0.5:
+        first = grammar.describe(meaning, rng)
+    else:
+        meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 2))
+        first = grammar.contrast(meaning, similar(meaning, rng), rng)
+    told = part(meaning, rng)
+    return first, grammar.state(told, rng, avoid=first if rng.random() < 0.5 else "")
+
+
+def document(rng: random.Random) -> str:
+    """Several texts about one restaurant, or several meaning representations of it, with changing separators."""
+    meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 6))
+    separator = grammar.pick(rng, (" ", " || ", "\n"))
+    if rng.random() < 0.3:
+        return separator.join(grammar.meaning_text(part(meaning, rng)) for _ in range(3))
+    return separator.join((grammar.describe(meaning, rng), grammar.describe(meaning, rng)))
+
+
+def learn_bpe(seed: int, special_tokens: list[str]) -> tuple[dict[str, int], Any]:
+    """Vocabulary and merges of a byte-level BPE, from texts and meaning representations."""
+    rng = random.Random(f"{seed}/bpe")
+    texts = [document(rng) for _ in range(4000)] + [" ".join(text_pair(rng)) for _ in range(4000)]
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, VOCABULARY, show_progress=False, special_tokens=special_tokens)
+    model = json.loads(bpe.to_str())["model"]
+    return model["vocab"], [tuple(merge) for merge in model["merges"]]
+
+
+def make_roberta(seed: int) -> tuple[RobertaForMaskedLM, RobertaTokenizer]:
+    """An untrained RoBERTa and its tokenizer."""
+    vocab, merges = learn_bpe(seed, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    tokenizer = RobertaTokenizer(vocab=vocab, merges=merges, model_max_length=POSITIONS)
+    config = RobertaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        intermediate_size=4 * HIDDEN,
+        max_position_embeddings=POSITIONS + 2,  # RoBERTa counts positions from the padding id + 1 on
+        type_vocab_size=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return RobertaForMaskedLM(config), tokenizer
+
+
+def make_gpt2(seed: int) -> tuple[GPT2LMHeadModel, GPT2Tokenizer]:
+    """An untrained GPT-2 and its tokenizer."""
+    vocab, merges = learn_bpe(seed, ["<|endoftext|>"])
+    tokenizer = GPT2Tokenizer(vocab=vocab, merges=merges, pad_token="<|endoftext|>", model_max_length=POSITIONS)
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_positions=POSITIONS,
+        n_embd=HIDDEN,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        resid_pdrop=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return GPT2LMHeadModel(config), tokenizer
+
+
+def masked_batches(tokenizer: RobertaTokenizer, rng: random.Random, seed: int) -> Iterator[dict[str, Tensor]]:
+    """Endless batches of `<s> a </s></s> b </s>` with tokens masked, texts of similar length together."""
+    collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.2, seed=seed)
+    while True:
+        firsts, seconds = zip(*(text_pair(rng) for _ in range(50 * BATCH_SIZE)), strict=True)
+        encoded = tokenizer(firsts, seconds, truncation=True)["input_ids"]
+        ordered = sorted(encoded, key=len)
+        starts = grammar.shuffled(rng, range(0, len(ordered), BATCH_SIZE))
+        for start in starts:
+            yield collate([{"input_ids": ids} for ids in ordered[start : start + BATCH_SIZE]])
+
+
+def causal_batches(tokenizer: GPT2Tokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
+    """Endless batches of documents, one after another in blocks of `POSITIONS` tokens."""
+    size = BATCH_SIZE // 2 * POSITIONS
+    stream: list[int] = []
+    while True:
+        while len(stream) < size:
+            stream += tokenizer(document(rng) + tokenizer.eos_token)["input_ids"]
+        block = torch.tensor(stream[:size]).view(-1, POSITIONS)
+        stream = stream[size:]
+        yield {"input_ids": block, "labels": block}
+
+
+def pretrain(model: PreTrainedModel, batches: Iterator[dict[str, Tensor]], steps: int) -> None:
+    """Plain AdamW training with warm-up and a cosine schedule."""
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = get_cosine_schedule_with_warmup(optimizer, steps // 20, steps)
+    model.train()
+    begin = time.monotonic()
+    for step in range(1, steps + 1):
+        loss = model(**next(batches)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 200 == 0:
+            print(f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - begin:.0f} s", flush=True)
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a folder that `from_pretrained` reads; the weights in half precision, to be small."""
+    model.to(torch.float16).save_pretrained(folder)
+    model.config.dtype = torch.float32  # what they are meant to be used in
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make(name: str, folder: Path, steps: int, seed: int) -> None:
+    """Make one backbone and write it."""
+    torch.manual_seed(seed)
+    rng = random.Random(f"{seed}/{name}")
+    if name == "roberta":
+        roberta, roberta_tokenizer = make_roberta(seed)
+        pretrain(roberta, masked_batches(roberta_tokenizer, rng, seed), steps)
+        save(roberta, roberta_tokenizer, folder)
+    else:
+        gpt2, gpt2_tokenizer = make_gpt2(seed)
+        pretrain(gpt2, causal_batches(gpt2_tokenizer, rng), steps)
+        save(gpt2, gpt2_tokenizer, folder)
+
+
+def main() -> None:
+    """Parse the command line and make the backbones."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="folder to write roberta/ and gpt2/ into")
+    parser.add_argument("--only", choices=("roberta", "gpt2"), help="make one of the two (default: both)")
+    parser.add_argument("--steps", type=int, default=1600, help="optimizer steps for each (default: 1600)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, texts and masks (default: 0)")
+    options = parser.parse_args()
+    for name in [options.only] if options.only else ["roberta", "gpt2"]:
+        make(name, options.output / name, options.steps, options.seed)
+
+
+if __name__ == "__main__":
+    main()

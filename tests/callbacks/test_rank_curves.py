@@ -1,0 +1,74 @@
+"""What a run shows and keeps of all ranks."""
+
+import json
+
+import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dylora.callbacks.rank_curves import RankCurves, final_table
+from dylora.callbacks.rank_sampling import RankSamplingCallback
+
+
+@pytest.fixture
+def run(fit, tmp_path):
+    def go(**options):
+        logger = TensorBoardLogger(tmp_path, "task", "version_0", default_hp_metric=False)
+        folder = tmp_path / "task" / "version_0"
+        folder.mkdir(parents=True)
+        curves = RankCurves(folder, {"model/alpha": 16, "seed": 10})
+        fit(RankSamplingCallback(), curves, validate=True, logger=logger, log_every_n_steps=1, **options)
+        return curves, folder
+
+    return go
+
+
+def test_the_file_holds_every_rank_of_every_epoch_and_points_at_best_and_last(run, module):
+    curves, folder = run()
+    content = json.loads((folder / "rank_metrics.json").read_text())
+    assert [epoch["epoch"] for epoch in content["epochs"]] == [1, 2]
+    assert [epoch["step"] for epoch in content["epochs"]] == [6, 12]
+    assert set(content["epochs"][0]["metrics"]) == {"accuracy", "loss"}
+    last = {int(rank): value for rank, value in content["last"]["metrics"]["accuracy"].items()}
+    assert last == module.results["accuracy"]
+    areas = [epoch["aurac"] for epoch in content["epochs"]]
+    assert content["best"]["aurac"] == max(areas)
+    assert content["best"]["epoch"] == areas.index(max(areas)) + 1
+    assert not list(folder.glob("*.partial"))
+
+
+def test_a_row_an_epoch_is_printed_under_one_heading(run, capsys):
+    curves, _ = run()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("accuracy", "epoch"))]
+    assert [line.split()[0] for line in lines] == ["accuracy", "epoch", "epoch"]
+    assert f"{curves.history[1]['metrics']['accuracy']['3']:.4f}" in lines[2]
+    assert final_table(curves.history[1], "accuracy").splitlines()[1] == lines[2]
+
+
+def test_tensorboard_has_curves_pictures_the_overlay_and_hyperparameters(run):
+    _, folder = run()
+    events = EventAccumulator(str(folder)).Reload()
+    tags = events.Tags()
+    for rank in (1, 2, 3, 4):
+        assert [event.step for event in events.Scalars(f"val/accuracy/rank_{rank}")] == [5, 11]
+    assert {"val/accuracy/mean", "val/accuracy/aurac", "val/accuracy/best_rank", "train/rank"} <= set(tags["scalars"])
+    assert {"rank_curve", "epoch_by_rank"} <= set(tags["images"])
+    assert len(events.Images("rank_curve")) == 2
+    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode()
+    assert r"val/accuracy/rank_\d+" in layout
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "best/accuracy/aurac" in tags["scalars"]
+    assert (folder / "rank_curve.png").stat().st_size > 5000
+
+
+def test_history_survives_a_checkpoint():
+    curves, other = RankCurves("x", {}), RankCurves("y", {})
+    curves.history = [{"epoch": 1, "score": 0.5, "metrics": {"accuracy": {"1": 0.123456789}}}]
+    other.load_state_dict(curves.state_dict())
+    assert other.history == curves.history
+
+
+def test_best_skips_an_epoch_that_is_not_a_number():
+    curves = RankCurves("x", {})
+    curves.history = [{"epoch": 1, "score": float("nan")}, {"epoch": 2, "score": 0.1}, {"epoch": 3, "score": 0.1}]
+    assert curves.best["epoch"] == 2

@@ -1,0 +1,62 @@
+"""The rank of each optimizer step."""
+
+import pytest
+
+from dylora.callbacks.rank_sampling import RankSamplingCallback
+from dylora.errors import InputError
+from dylora.ranks import RankRange, rank_at
+
+FOUR = RankRange(1, 4)
+
+
+def test_each_step_trains_the_rank_of_its_number(fit, module):
+    fit(RankSamplingCallback(seed=3))
+    assert [seen[0] for seen in module.seen] == [rank_at(FOUR, [0.25] * 4, 3, step) for step in range(12)]
+    assert len({seen[0] for seen in module.seen}) > 1
+
+
+def test_all_micro_batches_of_an_accumulated_step_share_a_rank(fit, module):
+    fit(RankSamplingCallback(seed=3), accumulate_grad_batches=3)
+    ranks = [seen[0] for seen in module.seen]
+    assert ranks == [rank_at(FOUR, [0.25] * 4, 3, step) for step in range(4) for _ in range(3)]
+
+
+def test_validation_in_between_does_not_change_the_sequence(fit, module):
+    fit(RankSamplingCallback(seed=3), validate=True, val_check_interval=2)
+    assert [seen[0] for seen in module.seen] == [rank_at(FOUR, [0.25] * 4, 3, step) for step in range(12)]
+
+
+def test_frozen_mode_is_set_at_every_step(fit, module):
+    fit(RankSamplingCallback(frozen=True), max_epochs=1)
+    assert {seen[1] for seen in module.seen} == {True}
+
+
+def test_summation_trains_all_ranks_weighted_by_their_probability(fit, module):
+    fit(RankSamplingCallback("weights", weights=[1, 1, 2, 4], objective="summation"), max_epochs=1)
+    for _, _, ranks, weights in module.seen:
+        assert ranks == (1, 2, 3, 4)
+        assert weights == pytest.approx((0.125, 0.125, 0.25, 0.5))
+
+
+def test_geometric_law_prefers_low_ranks(fit, module):
+    fit(RankSamplingCallback("geometric", p=0.9), max_epochs=1)
+    assert [seen[0] for seen in module.seen].count(1) >= 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"distribution": "geometric", "p": 1.0}, r"p: must be inside \(0, 1\), got 1.0"),
+        ({"distribution": "weights", "weights": [1, -1]}, r"weights: must be non-negative numbers, got -1"),
+        ({"frozen": True, "objective": "summation"}, r"frozen: must be false with the summation loss"),
+        ({"seed": -1}, r"seed: must be 0 or larger, got -1"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(InputError, match=message):
+        RankSamplingCallback(**options)
+
+
+def test_weights_of_the_wrong_length_are_refused_before_training(fit):
+    with pytest.raises(InputError, match=r"weights: must be 4 numbers, one for each of the ranks 1, 2, 3, 4, got 3"):
+        fit(RankSamplingCallback("weights", weights=[1, 1, 1]))

@@ -1,0 +1,173 @@
+"""Training at the ranks of a step and evaluation at all of them, against rank by rank."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dylora.adapt import rank_state, set_rank, use_rank
+from dylora.config import DyLoRAConfig
+from dylora.errors import InputError
+from dylora.modules.classification import SequenceClassificationModule
+
+RANKS = (1, 2, 3, 4)
+
+
+@pytest.fixture
+def module(backbone):
+    torch.manual_seed(0)
+    module = SequenceClassificationModule("restaurants", backbone, DyLoRAConfig(max_rank=4), eval_rows=9)
+    for name, parameter in module.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter)
+    for layer in module.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    module.log = lambda *args, **kwargs: None
+    return module
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 100, (6, 7), generator=generator)
+    mask = torch.ones_like(ids)
+    mask[2:4, 5:] = 0
+    return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([0, 1, 1, 0, 1, 0])}
+
+
+def _logits(module, batch):
+    return module.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+
+
+def _grads(module):
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+
+def test_individual_loss_is_that_of_the_planned_rank(module, batch):
+    for rank in RANKS:
+        module.plan_step((rank,), (1.0,))
+        loss = module.training_step(batch, 0)
+        with use_rank(module.model, rank):
+            expected = F.cross_entropy(_logits(module, batch), batch["labels"])
+        assert torch.allclose(loss, expected, atol=1e-6)
+
+
+def test_without_a_plan_training_is_plain_lora(module, batch):
+    loss = module.training_step(batch, 0)
+    with use_rank(module.model, 4):
+        assert torch.allclose(loss, F.cross_entropy(_logits(module, batch), batch["labels"]), atol=1e-6)
+
+
+def test_summation_loss_is_the_weighted_sum_with_its_gradients(module, batch):
+    weights = (0.4, 0.3, 0.2, 0.1)
+    module.plan_step(RANKS, weights)
+    loss = module.training_step(batch, 0)
+    loss.backward()
+    stacked = _grads(module)
+    module.zero_grad()
+    total = 0.0
+    for rank, weight in zip(RANKS, weights, strict=True):
+        set_rank(module.model, rank)
+        part = weight * F.cross_entropy(_logits(module, batch), batch["labels"])
+        part.backward()
+        total += part.item()
+    assert loss.item() == pytest.approx(total, abs=1e-6)
+    for name, grad in _grads(module).items():
+        assert torch.allclose(stacked[name], grad, atol=1e-5), name
+
+
+def test_summation_after_an_individual_step_updates_all_rows(module, batch):
+    module.plan_step((2,), (1.0,))
+    module.training_step(batch, 0)
+    assert rank_state(module.model).updated_rows == slice(0, 2)
+    module.plan_step(RANKS, (0.25,) * 4)
+    module.training_step(batch, 0)
+    assert rank_state(module.model).updated_rows == slice(0, 4)
+
+
+@pytest.mark.parametrize("eval_rows", [1, 6, 13, 1000])
+def test_one_pass_gives_each_rank_what_it_gives_alone(module, batch, eval_rows):
+    module.eval()
+    module.eval_rows = eval_rows
+    with torch.no_grad():
+        for rank, loss, logits in module.outputs_at_ranks(batch):
+            with use_rank(module.model, rank):
+                alone = _logits(module, batch)
+            assert torch.allclose(logits, alone, atol=1e-5)
+            assert torch.allclose(loss, F.cross_entropy(alone, batch["labels"]), atol=1e-5)
+
+
+def test_evaluation_counts_every_asked_rank_and_restores_the_training_rank(module, batch):
+    module.plan_step((3,), (1.0,), frozen=True)
+    module.eval_ranks = (1, 4)
+    module.eval()
+    with torch.no_grad():
+        module.validation_step(batch, 0)
+        module.on_validation_epoch_end()
+        assert set(module.results["accuracy"]) == {1, 4}
+        for rank in (1, 4):
+            with use_rank(module.model, rank):
+                alone = _logits(module, batch)
+            accuracy = (alone.argmax(-1) == batch["labels"]).float().mean().item()
+            assert module.results["accuracy"][rank] == pytest.approx(accuracy)
+            assert module.results["loss"][rank] == pytest.approx(F.cross_entropy(alone, batch["labels"]).item())
+    state = rank_state(module.model)
+    assert (state.rank, state.frozen) == (3, True)
+
+
+def test_a_second_evaluation_starts_from_nothing(module, batch):
+    module.eval()
+    for _ in range(2):
+        with torch.no_grad():
+            module.validation_step(batch, 0)
+            module.on_validation_epoch_end()
+        first = module.results if _ == 0 else first
+    assert module.results == first
+
+
+def test_checkpoint_holds_what_was_trained_and_nothing_of_the_backbone(module):
+    checkpoint = {}
+    module.on_save_checkpoint(checkpoint)
+    names = set(checkpoint["state_dict"])
+    assert names == {name for name, p in module.named_parameters() if p.requires_grad}
+    assert all("lora_" in name or ".classifier." in name for name in names)
+    assert checkpoint["dylora"]["adapter"]["max_rank"] == 4
+
+
+def test_a_checkpoint_of_another_max_rank_is_refused(module, backbone):
+    checkpoint = {}
+    SequenceClassificationModule("restaurants", backbone, DyLoRAConfig(max_rank=2)).on_save_checkpoint(checkpoint)
+    with pytest.raises(InputError, match=r"trained with max_rank 4, got max_rank 2"):
+        module.on_load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.0}, r"model.learning_rate: must be above 0, got 0.0"),
+        ({"weight_decay": -0.1}, r"model.weight_decay: must be 0 or more, got -0.1"),
+        ({"eval_rows": 0}, r"model.eval_rows: must be at least 1, got 0"),
+    ],
+)
+def test_bad_values(backbone, changes, message):
+    with pytest.raises(InputError, match=message):
+        SequenceClassificationModule("restaurants", backbone, **changes)
+
+
+def test_a_model_whose_rows_must_share_a_rank_is_evaluated_rank_by_rank(module, batch, monkeypatch):
+    module.eval()
+    with torch.no_grad():
+        stacked = {rank: logits for rank, _, logits in module.outputs_at_ranks(batch)}
+        monkeypatch.setattr(module.model.config, "share_att_key", True, raising=False)
+        for rank, _, logits in module.outputs_at_ranks(batch):
+            assert isinstance(rank_state(module.model).rank, int)
+            assert torch.allclose(logits, stacked[rank], atol=1e-5)
+
+
+def test_summation_without_stacking_has_the_same_loss(module, batch, monkeypatch):
+    module.plan_step(RANKS, (0.4, 0.3, 0.2, 0.1))
+    stacked = module.training_step(batch, 0)
+    monkeypatch.setattr(module.model.config, "share_att_key", True, raising=False)
+    assert torch.allclose(module.training_step(batch, 0), stacked, atol=1e-6)
+    assert rank_state(module.model).updated_rows == slice(0, 4)

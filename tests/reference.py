@@ -1,0 +1,146 @@
+"""The DyLoRA paper written out literally, slow and obvious: the oracle of the fast code.
+
+Nothing here comes from the package. Ranks are 1-based, as in the paper; `A` is its `Wdw`, (r_max, d), one row per
+rank, and `B` its `Wup`, (m, r_max), one column per rank.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+SCALINGS: dict[str, Callable[[float, int, int], float]] = {
+    "alpha/b": lambda alpha, b, r_max: alpha / b,
+    "alpha/max_rank": lambda alpha, b, r_max: alpha / r_max,
+    "alpha/sqrt(b*max_rank)": lambda alpha, b, r_max: alpha / (b * r_max) ** 0.5,
+}
+
+
+def low_rank(x: Tensor, A: Tensor, B: Tensor, b: int, alpha: float, scaling: str) -> Tensor:
+    """`s(b) Wup|b Wdw|b x` of Eq. 7 as a sum over the ranks 1 to b, one outer product after the other.
+
+    Args:
+        x: (..., d).
+        A: (r_max, d).
+        B: (m, r_max).
+        b: The rank.
+        alpha: LoRA's alpha.
+        scaling: A key of `SCALINGS`.
+
+    Returns:
+        (..., m).
+    """
+    r_max = A.shape[0]
+    total = torch.zeros(*x.shape[:-1], B.shape[0], dtype=x.dtype)
+    for k in range(1, b + 1):
+        row = A[k - 1, :]
+        column = B[:, k - 1]
+        hidden = (x * row).sum(dim=-1, keepdim=True)  # (..., 1)
+        total = total + hidden * column
+    return SCALINGS[scaling](alpha, b, r_max) * total
+
+
+def linear_forward(
+    x: Tensor, W0: Tensor, bias: Tensor | None, A: Tensor, B: Tensor, b: int, alpha: float, scaling: str
+) -> Tensor:
+    """Eq. 7 for a linear layer: `h = W0 x + bias + s(b) Wup|b Wdw|b x`, with W0 (m, d)."""
+    h = torch.stack([(x * W0[i, :]).sum(dim=-1) for i in range(W0.shape[0])], dim=-1)
+    if bias is not None:
+        h = h + bias
+    return h + low_rank(x, A, B, b, alpha, scaling)
+
+
+def fused_forward(
+    x: Tensor,
+    W0: Tensor,
+    bias: Tensor,
+    factors: dict[str, tuple[Tensor, Tensor]],
+    b: int,
+    alpha: float,
+    scaling: str,
+) -> Tensor:
+    """Eq. 7 for GPT-2's fused projection, W0 (d, 3 d): its output is q, k and v side by side.
+
+    Args:
+        x: (..., d).
+        W0: (d, 3 d), the transpose of a linear layer's weight.
+        bias: (3 d).
+        factors: `A` (r_max, d) and `B` (d, r_max) of those among `q`, `k`, `v` that are adapted.
+        b: The rank.
+        alpha: LoRA's alpha.
+        scaling: A key of `SCALINGS`.
+    """
+    d = W0.shape[0]
+    outputs = []
+    for place, name in enumerate(["q", "k", "v"]):
+        weight = W0[:, place * d : (place + 1) * d].T  # (d, d), as a linear layer has it
+        part_bias = bias[place * d : (place + 1) * d]
+        if name in factors:
+            A, B = factors[name]
+            outputs.append(linear_forward(x, weight, part_bias, A, B, b, alpha, scaling))
+        else:
+            outputs.append(torch.stack([(x * weight[i, :]).sum(dim=-1) for i in range(d)], dim=-1) + part_bias)
+    return torch.cat(outputs, dim=-1)
+
+
+def individual_loss(loss_at: Callable[[int], Tensor], b: int) -> Tensor:
+    """`L|b`: the loss of the whole batch at the one rank that was drawn."""
+    return loss_at(b)
+
+
+def summation_loss(loss_at: Callable[[int], Tensor], probabilities: Sequence[float]) -> Tensor:
+    """Nested dropout's loss, the sum over b from 1 of `p_B(b) L|b`."""
+    total = torch.tensor(0.0, dtype=torch.float64)
+    for b, probability in enumerate(probabilities, start=1):
+        total = total + probability * loss_at(b)
+    return total
+
+
+def updated_ranks(b: int, frozen: bool) -> list[int]:
+    """Algorithm 1, step 4: the ranks whose row and column change: b alone, or 1 to b."""
+    if frozen:
+        return [b]
+    return list(range(1, b + 1))
+
+
+def algorithm_1_sgd(
+    A: Tensor, B: Tensor, grad_A: Tensor, grad_B: Tensor, b: int, learning_rate: float, frozen: bool
+) -> tuple[Tensor, Tensor]:
+    """The update as Algorithm 1 prints it: `W <- W - eta grad` on the rows and columns of that step."""
+    new_A, new_B = A.clone(), B.clone()
+    for k in updated_ranks(b, frozen):
+        new_A[k - 1, :] = A[k - 1, :] - learning_rate * grad_A[k - 1, :]
+        new_B[:, k - 1] = B[:, k - 1] - learning_rate * grad_B[:, k - 1]
+    return new_A, new_B
+
+
+class PerRowAdamW:
+    """Algorithm 1 with AdamW: each row of A and column of B is a parameter with a `torch.optim.AdamW` of its own.
+
+    An optimizer is stepped only when Algorithm 1 updates its row; otherwise it does not know that there was a step.
+    """
+
+    def __init__(self, A: Tensor, B: Tensor, lr: float, betas: tuple[float, float], eps: float, weight_decay: float):
+        self.rows = [torch.nn.Parameter(A[k, :].detach().clone()) for k in range(A.shape[0])]
+        self.columns = [torch.nn.Parameter(B[:, k].detach().clone()) for k in range(B.shape[1])]
+        self.optimizers = [
+            torch.optim.AdamW(pair, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, foreach=False)
+            for pair in zip(self.rows, self.columns, strict=True)
+        ]
+
+    @property
+    def A(self) -> Tensor:  # noqa: N802 (the paper's name)
+        """All rows, (r_max, d)."""
+        return torch.stack([row.detach() for row in self.rows])
+
+    @property
+    def B(self) -> Tensor:  # noqa: N802 (the paper's name)
+        """All columns, (m, r_max)."""
+        return torch.stack([column.detach() for column in self.columns], dim=1)
+
+    def step(self, grad_A: Tensor, grad_B: Tensor, b: int, frozen: bool) -> None:
+        """One step of Algorithm 1 at rank b with the gradients of the whole factors."""
+        for k in updated_ranks(b, frozen):
+            self.rows[k - 1].grad = grad_A[k - 1, :].clone()
+            self.columns[k - 1].grad = grad_B[:, k - 1].clone()
+            self.optimizers[k - 1].step()
