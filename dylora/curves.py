@@ -59,11 +59,12 @@ def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str
 def table_header(first: str, ranks: Sequence[int]) -> str:
     """Heading of the rows that `table_row` makes."""
     cells = [f"{f'rank {rank}':>8}" for rank in shown_ranks(ranks)]
-    return f"{first:<12}{''.join(cells)}{'mean':>10}{'best':>6}{'chosen':>8}"
+    summary = f"{'mean':>10}{'best':>6}{'chosen':>8}" if len(ranks) > 1 else ""
+    return f"{first:<12}{''.join(cells)}{summary}"
 
 
 def table_row(first: str, values: Mapping[int, float], summary: RankSummary) -> str:
-    """One row: the metric at every rank (at most 16 of them), its mean, the best and the chosen rank.
+    """One row: the metric at every rank (at most 16 of them) and, of several, its mean, the best and the chosen one.
 
     >>> from dylora.select import summarise
     >>> values = {1: 0.8, 2: 0.9}
@@ -71,7 +72,8 @@ def table_row(first: str, values: Mapping[int, float], summary: RankSummary) -> 
     'epoch 1       0.8000  0.9000    0.8500     2       2'
     """
     cells = [f"{values[rank]:>8.4f}" for rank in shown_ranks(sorted(values))]
-    return f"{first:<12}{''.join(cells)}{summary.mean:>10.4f}{summary.best_rank:>6}{summary.chosen_rank:>8}"
+    words = f"{summary.mean:>10.4f}{summary.best_rank:>6}{summary.chosen_rank:>8}" if len(values) > 1 else ""
+    return f"{first:<12}{''.join(cells)}{words}"
 
 
 def shown_ranks(ranks: Sequence[int]) -> list[int]:

@@ -114,3 +114,22 @@ def randomise() -> Callable[[nn.Module], nn.Module]:
         return model
 
     return fill
+
+
+@pytest.fixture
+def adapted(
+    make_model: Callable[..., "PreTrainedModel"], randomise: Callable[[nn.Module], nn.Module]
+) -> Callable[..., Any]:
+    """Build a tiny adapted model with random factors; the same base weights at every call.
+
+    Called with what `make_model` takes, and a `config` (max_rank 4, alpha 8 if left out).
+    """
+    from dylora.adapt import adapt
+    from dylora.config import DyLoRAConfig
+
+    def make(model_type: str = "bert", *args: Any, config: DyLoRAConfig | None = None, **changes: Any) -> nn.Module:
+        torch.manual_seed(0)
+        model = make_model(model_type, *args, **changes)
+        return randomise(adapt(model, config or DyLoRAConfig(max_rank=4, alpha=8)))
+
+    return make

@@ -2,44 +2,13 @@
 
 import pytest
 import torch
+from families import EXPECTED
 from torch import nn
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from dylora.errors import InputError
 from dylora.targets import DEFAULT_TARGETS, find_targets, is_linear_like
-
-_ENCODER = "encoder.layer.{}.attention.self"
-_DECODER = "model.layers.{}.self_attn"
-_T5_SELF = "transformer.{}.block.{}.layer.0.SelfAttention"
-# model type: the modules that hold the query and value projections of a model of 2 layers, and their names in there
-EXPECTED = {
-    "albert": (["albert.encoder.albert_layer_groups.0.albert_layers.0.attention"], ["query", "value"]),
-    "bart": (
-        [f"model.encoder.layers.{i}.self_attn" for i in (0, 1)]
-        + [f"model.decoder.layers.{i}.{part}" for i in (0, 1) for part in ("self_attn", "encoder_attn")],
-        ["q_proj", "v_proj"],
-    ),
-    "bert": ([f"bert.{_ENCODER.format(i)}" for i in (0, 1)], ["query", "value"]),
-    "camembert": ([f"roberta.{_ENCODER.format(i)}" for i in (0, 1)], ["query", "value"]),
-    "deberta-v2": ([f"deberta.{_ENCODER.format(i)}" for i in (0, 1)], ["query_proj", "value_proj"]),
-    "distilbert": ([f"distilbert.transformer.layer.{i}.attention" for i in (0, 1)], ["q_lin", "v_lin"]),
-    "electra": ([f"electra.{_ENCODER.format(i)}" for i in (0, 1)], ["query", "value"]),
-    "gpt2": ([f"transformer.h.{i}.attn" for i in (0, 1)], ["c_attn"]),
-    "llama": ([_DECODER.format(i) for i in (0, 1)], ["q_proj", "v_proj"]),
-    "mistral": ([_DECODER.format(i) for i in (0, 1)], ["q_proj", "v_proj"]),
-    "mt5": (
-        [_T5_SELF.format(part, i) for part in ("encoder", "decoder") for i in (0, 1)]
-        + [f"transformer.decoder.block.{i}.layer.1.EncDecAttention" for i in (0, 1)],
-        ["q", "v"],
-    ),
-    "opt": ([f"model.decoder.layers.{i}.self_attn" for i in (0, 1)], ["q_proj", "v_proj"]),
-    "qwen2": ([_DECODER.format(i) for i in (0, 1)], ["q_proj", "v_proj"]),
-    "qwen3": ([_DECODER.format(i) for i in (0, 1)], ["q_proj", "v_proj"]),
-    "roberta": ([f"roberta.{_ENCODER.format(i)}" for i in (0, 1)], ["query", "value"]),
-    "xlm-roberta": ([f"roberta.{_ENCODER.format(i)}" for i in (0, 1)], ["query", "value"]),
-}
-EXPECTED["t5"] = EXPECTED["mt5"]
 
 
 def names(targets):

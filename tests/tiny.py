@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaForMaskedLM
 
+from dylora import hub
 from dylora.assets import asset_path
 
 
@@ -18,8 +19,9 @@ def save_backbone(folder: Path, seed: int = 0, **changes: Any) -> str:
     config = RobertaConfig(
         vocab_size=len(tokenizer), max_position_embeddings=66, type_vocab_size=1, **{**sizes, **changes}
     )
-    RobertaForMaskedLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with hub.quiet():
+        RobertaForMaskedLM(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     return str(folder)
 
 

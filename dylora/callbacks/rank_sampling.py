@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from dylora.adapt import rank_state
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.ranks import DistributionName, RankDistribution, rank_at
+from dylora.ranks import DistributionName, RankDistribution, RankRange, rank_at
 
 
 class RankSamplingCallback(Callback):
@@ -51,8 +51,16 @@ class RankSamplingCallback(Callback):
         """Bind the law to the ranks of the module's adapter."""
         if not isinstance(pl_module, EveryRankModule):
             raise TypeError("RankSamplingCallback needs a module with DyLoRA adapters (EveryRankModule)")
-        self.ranks = rank_state(pl_module.model).config.ranks
-        self.probabilities = self.distribution.probabilities(self.ranks)
+        self.bind(rank_state(pl_module.model).config.ranks)
+
+    def bind(self, ranks: RankRange) -> None:
+        """Choose the ranks to draw from; `setup` does it with the module's.
+
+        Raises:
+            InputError: If there are not as many weights as ranks.
+        """
+        self.ranks = ranks
+        self.probabilities = self.distribution.probabilities(ranks)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Choose the ranks of the optimizer step that this batch belongs to."""

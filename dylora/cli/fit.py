@@ -61,7 +61,7 @@ def fit_callbacks(
     folder: Path, module: EveryRankModule, seed: int, hyperparameters: Mapping[str, Any], checkpoints: bool
 ) -> list[Callback]:
     """The callbacks of every training run, in the order in which they act."""
-    callbacks: list[Callback] = [StepSeed(seed), ProgressBar(), RankCurves(folder, hyperparameters)]
+    callbacks: list[Callback] = [StepSeed(seed), RankCurves(folder, hyperparameters)]
     if checkpoints:
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
         callbacks.append(BestAndLast(folder / CHECKPOINTS, module.monitor, module.higher_is_better))

@@ -52,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     quiet()
     try:
         DyLoRACLI(complete_arguments(sys.argv[1:] if arguments is None else arguments))
-    except (InputError, MisconfigurationException) as error:
+    except InputError as error:
         fail(str(error))
+    except MisconfigurationException as error:
+        fail(f"--trainer: {error} Check the trainer's options.")
 
 
 class DyLoRACLI(LightningCLI):
@@ -142,9 +144,11 @@ class DyLoRACLI(LightningCLI):
         """The trainer; a training run gets a folder, a logger and this project's callbacks."""
         options = self.config_init[self.subcommand]
         callbacks = list(options.trainer.callbacks or [])
-        if self.subcommand != "fit":
+        if options.trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
+        if self.subcommand != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False, callbacks=callbacks, **kwargs)
+        options.rank_sampling.bind(rank_state(self.model.model).config.ranks)  # refuses before anything is written
         parsed = self.config["fit"]
         folder = self.folder = run_folder(Path(parsed.trainer.default_root_dir), parsed.data.task)
         hyperparameters = flatten({key: parsed[key].as_dict() for key in ("model", "data", "rank_sampling")})

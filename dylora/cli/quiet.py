@@ -13,16 +13,17 @@ _NOT_FOR_USERS = (
     r".*It is recommended to use `self.log\(.*sync_dist=True\)`.*",  # metrics are the same in every process already
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",
+    r".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be provided.*",
     r".*isinstance\(treespec, LeafSpec\).*",  # torch's word to Lightning
-    r".*[Dd]eprecat.*jsonargparse.*",
     r".*The `srun` command is available on your system but is not used.*",
 )
 
 
 def quiet() -> None:
     """Drop hints and warnings that do not concern this project's users."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(_is_worth_showing)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_is_worth_showing)
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
 

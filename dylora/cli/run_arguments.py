@@ -52,7 +52,7 @@ def _say(line: str) -> None:
 def _value(arguments: Sequence[str], option: str) -> str | None:
     """The last value of an option, written `--option value` or `--option=value`."""
     found = None
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=False):
         if argument == option:
             found = following
         elif argument.startswith(f"{option}="):

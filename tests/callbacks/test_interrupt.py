@@ -32,8 +32,16 @@ def test_a_signal_saves_after_the_step_and_gives_the_handlers_back(fit, tmp_path
 def test_it_waits_for_the_end_of_an_accumulated_step(fit, tmp_path):
     path = tmp_path / "last.ckpt"
     with pytest.raises(SystemExit):
-        fit(SaveOnInterrupt(path), SignalAt(3, signal.SIGINT), accumulate_grad_batches=3)
-    assert torch.load(path, weights_only=True)["global_step"] == 2 + 2
+        fit(SaveOnInterrupt(path), SignalAt(2, signal.SIGINT), accumulate_grad_batches=2)
+    assert torch.load(path, weights_only=True)["global_step"] == 3 + 2
+
+
+def test_behind_the_last_step_of_an_epoch_it_stops_at_the_start_of_the_next(fit, module, tmp_path):
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(SystemExit):
+        fit(SaveOnInterrupt(path), SignalAt(5, signal.SIGINT), max_epochs=3)
+    assert len(module.seen) == 12
+    assert not path.exists()
 
 
 def test_without_a_signal_nothing_is_written(fit, tmp_path):

@@ -1,0 +1,45 @@
+"""Whole commands, run in this process on a tiny backbone."""
+
+import os
+
+import pytest
+import tiny
+
+from dylora.cli import main
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    return tiny.save_backbone(tmp_path_factory.mktemp("cli") / "backbone")
+
+
+@pytest.fixture(scope="session")
+def trained(backbone, tmp_path_factory):
+    """The root of a finished run, `logs/restaurants/version_0`; tests must not write into it."""
+    root = tmp_path_factory.mktemp("trained")
+    main(["fit", *tiny.options(backbone, root)])
+    return root
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that must end with status 2 and one line on stderr; gives the line."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main(list(map(str, arguments)))
+        assert caught.value.code == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if line]
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("dylora: error: ")
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """No test leaves a run in the repository."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    os.environ.pop("DYLORA_RUN_FOLDER", None)

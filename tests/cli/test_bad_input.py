@@ -1,0 +1,138 @@
+"""Each mistake is one line on stderr and status 2, and nothing is written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RUN = Path("logs") / "restaurants" / "version_0"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the finished run in the current folder."""
+    shutil.copytree(trained / "logs", tmp_path / "logs")
+    return tmp_path / RUN
+
+
+@pytest.fixture
+def fit(backbone, tmp_path, refused):
+    """A fit that is refused for the changes; nothing may be left of it but the token cache."""
+
+    def attempt(**changes):
+        line = refused("fit", *tiny.options(backbone, tmp_path, **changes))
+        assert not list((tmp_path / "logs").rglob("version_*")) if (tmp_path / "logs").is_dir() else True
+        return line
+
+    return attempt
+
+
+@pytest.mark.parametrize("rank", ["0", "5", "abc", "4-2", "1-5"])
+def test_ranks_outside_the_adapters(run, refused, rank):
+    line = refused("validate", "--rank", rank)
+    assert "--rank: must be" in line
+    assert "1 to 4" in line or "write 2-4" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model.adapter.min_rank": 5}, "min_rank: must be at most max_rank, got min_rank 5 > max_rank 4"),
+        ({"model.adapter.max_rank": 0}, "max_rank"),
+        ({"model.adapter.max_rank": "abc"}, "abc"),
+        ({"model.adapter.dropout": 1.0}, "dropout: must be from 0 up to but without 1, got 1.0"),
+        ({"model.adapter.scaling": "alpha"}, "scaling"),
+        ({"rank_sampling.distribution": "geometric", "rank_sampling.p": 1.5}, "p: must be inside (0, 1), got 1.5"),
+        ({"rank_sampling.distribution": "zipf"}, "zipf"),
+        ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,-1,1,1]"}, "got -1"),
+        ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,1]"}, "must be 4 numbers"),
+        ({"model.adapter.target_modules": "[nothing]"}, "got 'nothing', which matches nothing; choose from dense, key"),
+        ({"model.adapter.target_modules": "[dropout]"}, "which matches only modules that are not linear (Dropout)"),
+        ({"data.task": "wnli"}, "data.task: must be one of rte"),
+        ({"data.train_batch_size": 0}, "data.train_batch_size: must be at least 1, got 0"),
+        ({"model.bakbone": "x"}, "bakbone"),
+        ({"trainer.accelerator": "gpu"}, "--trainer: No supported gpu backend found!"),
+    ],
+)
+def test_options_of_fit(fit, changes, words):
+    assert words in fit(**changes)
+
+
+def test_a_backbone_without_weights(fit, backbone, tmp_path):
+    shutil.copytree(backbone, tmp_path / "empty", ignore=shutil.ignore_patterns("*.safetensors"))
+    line = fit(**{"model.backbone": tmp_path / "empty"})
+    assert "model.backbone: must be a folder with config.json and weights (model.safetensors)" in line
+
+
+def test_a_missing_tsv(fit, tmp_path):
+    (tmp_path / "glue" / "RTE").mkdir(parents=True)
+    assert "train.tsv" in fit(**{"data.task": "rte", "data.data_dir": tmp_path / "glue"})
+
+
+def test_a_truncated_tsv_names_file_line_and_columns(fit, tmp_path):
+    folder = tmp_path / "glue" / "RTE"
+    folder.mkdir(parents=True)
+    (folder / "train.tsv").write_text("index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\ta\n")
+    (folder / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n")
+    line = fit(**{"data.task": "rte", "data.data_dir": tmp_path / "glue"})
+    assert "train.tsv" in line
+    assert "line 3" in line
+    assert "got 2 columns" in line
+
+
+def test_an_output_folder_that_cannot_be_written(backbone, tmp_path, refused):
+    (tmp_path / "file").write_text("")
+    options = tiny.options(backbone, tmp_path, **{"trainer.default_root_dir": tmp_path / "file"})
+    assert "--trainer.default_root_dir: must be a folder that can be written" in refused("fit", *options)
+
+
+def test_no_run_under_logs(refused):
+    assert "which has none; train first" in refused("validate")
+
+
+def test_a_configuration_of_no_run_needs_a_checkpoint(refused):
+    assert "--ckpt_path: must be given" in refused("validate", "--config", CONFIGS / "demo.yaml")
+
+
+def test_a_configuration_that_does_not_exist(refused):
+    assert "nowhere.yaml" in refused("fit", "--config", "nowhere.yaml")
+
+
+def test_no_command_or_an_unknown_one(refused):
+    assert "train" in refused("train")
+    assert "fit" in refused()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--model.adapter.max_rank", "3"], "trained with max_rank 3, got max_rank 4"),
+        (["--model.adapter.alpha", "8"], "trained with alpha 8.0, got alpha 16.0"),
+        (["--data.task", "rte", "--data.data_dir", "glue"], "trained on task 'rte', got 'restaurants'"),
+    ],
+)
+def test_a_checkpoint_of_another_configuration(run, refused, changes, words, tmp_path):
+    folder = tmp_path / "glue" / "RTE"
+    folder.mkdir(parents=True)
+    (folder / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n")
+    assert words in refused("validate", *changes)
+
+
+def test_a_checkpoint_of_another_backbone_names_both(run, refused, backbone, tmp_path):
+    other = tiny.save_backbone(tmp_path / "other", seed=1)
+    line = refused("validate", "--model.backbone", other)
+    assert f"'{other}'" in line
+    assert f"'{backbone}'" in line
+
+
+def test_a_truncated_checkpoint(run, refused):
+    path = run / "checkpoints" / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:2000])
+    assert "corrupt, truncated or of another kind" in refused("validate")
+
+
+def test_predictions_are_never_submitted_for_a_task_outside_glue(run, refused):
+    line = refused("predict", "--rank", "1", "--submission", "out", "--trainer.limit_predict_batches", "1")
+    assert "--submission: must be left out for a task that is not one of GLUE's" in line

@@ -1,0 +1,148 @@
+"""A run, and what evaluation commands find of it afterwards."""
+
+import json
+
+import pytest
+import tiny
+import torch
+import yaml
+
+from dylora.cli import main
+
+
+def _table(text, metric):
+    """Figures of the row of a metric in a printed table, by rank."""
+    lines = text.splitlines()
+    row = next(line for line in lines if line.startswith(f"{metric} "))
+    header = next(line for line in lines if "rank " in line)
+    ranks = [int(word) for before, word in zip(header.split(), header.split()[1:], strict=False) if before == "rank"]
+    return dict(zip(ranks, map(float, row.split()[1 : 1 + len(ranks)]), strict=True))
+
+
+def _ckpt(run, name):
+    return torch.load(run / "checkpoints" / name, weights_only=True)
+
+
+def test_a_run_leaves_its_files(trained):
+    run = trained / "logs" / "restaurants" / "version_0"
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "checkpoints", "rank_metrics.json", "rank_curve.png"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["adapter"]["max_rank"] == 4
+    assert "rank" not in config
+
+
+def test_checkpoints_hold_adapters_and_head_alone(trained):
+    state = _ckpt(trained / "logs" / "restaurants" / "version_0", "best.ckpt")["state_dict"]
+    assert all("lora_" in name or ".classifier." in name for name in state)
+    assert any("lora_A" in name for name in state)
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_validate_at_each_rank_gives_the_figures_that_fit_logged(trained, which, capsys):
+    run = trained / "logs" / "restaurants" / "version_0"
+    logged = tiny.metrics_of(run)[which]["metrics"]
+    for rank in (1, 2, 3, 4):
+        checkpoint = run / "checkpoints" / f"{which}.ckpt"
+        main(["validate", "--rank", str(rank), "--ckpt_path", str(checkpoint)])
+        out = capsys.readouterr().out
+        for metric in ("accuracy", "loss"):
+            assert _table(out, metric) == {rank: pytest.approx(logged[metric][str(rank)], abs=5.1e-5)}
+
+
+def test_validate_with_nothing_given_takes_the_newest_run_and_says_so(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    main(["validate", "--rank", "2-3"])
+    out = capsys.readouterr().out
+    assert out.startswith("Run logs/restaurants/version_0, checkpoint best.ckpt\n")
+    assert set(_table(out, "accuracy")) == {2, 3}
+
+
+def test_the_command_line_wins_over_the_checkpoint_and_the_config(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    main(["validate", "--rank", "all", "--trainer.limit_val_batches", "1", "--model.tolerance", "0.5"])
+    assert set(_table(capsys.readouterr().out, "accuracy")) == {1, 2, 3, 4}
+
+
+def test_test_reports_the_labelled_test_split(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    main(["test", "--rank", "1,4", "--trainer.limit_test_batches", "2"])
+    assert set(_table(capsys.readouterr().out, "accuracy")) == {1, 4}
+
+
+def test_predict_writes_each_rank_in_the_order_of_the_data_and_nothing_over(trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(trained)
+    arguments = ["predict", "--rank", "1,3", "--output", str(tmp_path / "out"), "--data.eval_batch_size", "64"]
+    main(arguments)
+    records = [json.loads(line) for line in (tmp_path / "out" / "test.jsonl").read_text().splitlines()]
+    assert [record["index"] for record in records] == list(range(len(records)))
+    for record in records:
+        assert set(record["ranks"]) == {"1", "3"}
+        for prediction in record["ranks"].values():
+            assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    main(arguments)
+    assert (tmp_path / "out" / "test-1.jsonl").read_text() == (tmp_path / "out" / "test.jsonl").read_text()
+
+
+def test_a_rerun_gets_its_own_folder_and_the_same_weights(trained, backbone, tmp_path):
+    for _ in range(2):
+        main(["fit", *tiny.options(backbone, tmp_path)])
+    runs = [tmp_path / "logs" / "restaurants" / f"version_{number}" for number in (0, 1)]
+    states = [_ckpt(run, "last.ckpt")["state_dict"] for run in (*runs, trained / "logs/restaurants/version_0")]
+    for other in states[1:]:
+        assert all(torch.equal(tensor, other[name]) for name, tensor in states[0].items())
+
+
+@pytest.mark.parametrize("step", [2, 4, 5, 8])
+def test_interrupted_at_any_step_and_resumed_ends_with_the_same_weights(trained, backbone, tmp_path, step, capsys):
+    signal = {"trainer.callbacks+": "record.SignalAt", "trainer.callbacks.step": step}
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", *tiny.options(backbone, tmp_path, **signal)])
+    assert caught.value.code == 130
+    run = tmp_path / "logs" / "restaurants" / "version_0"
+    assert f"--ckpt_path {run}/checkpoints/last.ckpt" in capsys.readouterr().out
+    assert _ckpt(run, "last.ckpt")["global_step"] == step + 1
+    main(["fit", "--config", f"{run}/config.yaml", "--ckpt_path", f"{run}/checkpoints/last.ckpt"])
+    resumed, whole = run.with_name("version_1"), trained / "logs" / "restaurants" / "version_0"
+    found, expected = _ckpt(resumed, "last.ckpt"), _ckpt(whole, "last.ckpt")
+    assert found["global_step"] == expected["global_step"] == 10
+    for name, tensor in expected["state_dict"].items():
+        assert torch.equal(found["state_dict"][name], tensor), name
+    assert tiny.metrics_of(resumed)["epochs"] == tiny.metrics_of(whole)["epochs"]
+
+
+def test_accumulated_steps_resume_exactly_too(backbone, tmp_path):
+    changes = {"trainer.accumulate_grad_batches": 2, "trainer.limit_train_batches": 6}
+    main(["fit", *tiny.options(backbone, tmp_path / "whole", **changes)])
+    signal = {"trainer.callbacks+": "record.SignalAt", "trainer.callbacks.step": 4}
+    with pytest.raises(SystemExit):
+        main(["fit", *tiny.options(backbone, tmp_path / "parts", **changes, **signal)])
+    run = tmp_path / "parts" / "logs" / "restaurants" / "version_0"
+    main(["fit", "--config", f"{run}/config.yaml", "--ckpt_path", f"{run}/checkpoints/last.ckpt"])
+    expected = _ckpt(tmp_path / "whole" / "logs" / "restaurants" / "version_0", "last.ckpt")["state_dict"]
+    found = _ckpt(run.with_name("version_1"), "last.ckpt")["state_dict"]
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rank_sampling.objective": "summation"},
+        {"rank_sampling.frozen": "true", "model.optimizer": "row_exact_adamw"},
+        {"rank_sampling.distribution": "geometric", "rank_sampling.p": 0.3, "model.adapter.scaling": "alpha/max_rank"},
+        {"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,2,3,4]"},
+        {"model.adapter.min_rank": 2, "model.adapter.rank_step": 2, "model.adapter.init": "kaiming"},
+        {"trainer.precision": "bf16-mixed"},
+        {"data.task": "restaurants", "trainer.val_check_interval": 2},
+    ],
+)
+def test_variants_train_and_keep_adapters_in_fp32(backbone, tmp_path, changes):
+    main(["fit", *tiny.options(backbone, tmp_path, **{"trainer.max_epochs": 1, **changes})])
+    run = tmp_path / "logs" / "restaurants" / "version_0"
+    checkpoint = _ckpt(run, "last.ckpt")
+    assert all(tensor.dtype == torch.float32 for tensor in checkpoint["state_dict"].values())
+    moments = [v["exp_avg"] for v in checkpoint["optimizer_states"][0]["state"].values()]
+    assert moments
+    assert all(moment.dtype == torch.float32 for moment in moments)
+    assert tiny.metrics_of(run)["best"]["metrics"]["accuracy"]

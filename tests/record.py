@@ -1,0 +1,50 @@
+"""Callbacks for the tests of whole commands, named on their command line."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from dylora.adapt import adapter_state, rank_state
+
+
+class SignalAt(Callback):
+    """Press Ctrl-C in the middle of an optimizer step, once.
+
+    Args:
+        step: Number of the step, from 0.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.is_done = False
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step and not self.is_done:
+            self.is_done = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Record(Callback):
+    """Write each process's ranks and final adapters to a folder.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.ranks: list[int] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.ranks.append(rank_state(pl_module).rank)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"process_{trainer.global_rank}"
+        (self.folder / f"{name}.json").write_text(json.dumps(self.ranks))
+        torch.save(adapter_state(pl_module), self.folder / f"{name}.pt")
