@@ -52,7 +52,7 @@ def table_to_text(split: str) -> list[TableToTextRow]:
 def entailment(split: str) -> list[EntailmentRow]:
     """Pairs of sentences, half of them entailed.
 
-    The premise describes one restaurant, or two side by side. The hypothesis states one to three attributes of one
+    The premise describes one restaurant, or two side by side. The hypothesis states one or two attributes of one
     of them in other words; where it is not entailed, one attribute has another value (that of the other restaurant,
     where there are two) or was not mentioned. Neither sentence gives the label away alone.
 
@@ -66,7 +66,7 @@ def entailment(split: str) -> list[EntailmentRow]:
     rows: dict[tuple[str, str], EntailmentRow] = {}
     while len(rows) < ENTAILMENT_SIZES[split]:
         label = len(rows) % 2
-        make = _about_two if rng.random() < 0.4 else _about_one
+        make = _about_two if rng.random() < 0.3 else _about_one
         premise, hypothesis = make(rng, split, label)
         rows.setdefault((premise, hypothesis), {"sentence1": premise, "sentence2": hypothesis, "label": label})
     return grammar.shuffled(rng, list(rows.values()))
@@ -88,7 +88,7 @@ def _references(meaning: Meaning, rng: random.Random) -> list[str]:
 
 def _about_one(rng: random.Random, split: str, label: int) -> tuple[str, str]:
     """Premise and hypothesis about a single restaurant."""
-    truth = grammar.draw_meaning(rng, split, 3 + int(rng.random() * 3))
+    truth = grammar.draw_meaning(rng, split, 2 + int(rng.random() * 3))
     premise = grammar.describe(truth, rng)
     claim = _subset(truth, rng)
     slot = pick_attribute(claim, rng)
@@ -103,9 +103,8 @@ def _about_one(rng: random.Random, split: str, label: int) -> tuple[str, str]:
 
 def _about_two(rng: random.Random, split: str, label: int) -> tuple[str, str]:
     """Premise about two restaurants with nothing in common, hypothesis about one of them."""
-    size = 2 + int(rng.random() * 2)
     while True:
-        first = grammar.draw_meaning(rng, split, size)
+        first = grammar.draw_meaning(rng, split, 2)
         others = {slot: [value for value in VALUES[slot] if value != first[slot]] for slot in first}
         second = {slot: grammar.pick(rng, values) for slot, values in others.items()}
         if grammar.split_of(second) == split:
@@ -119,9 +118,9 @@ def _about_two(rng: random.Random, split: str, label: int) -> tuple[str, str]:
 
 
 def _subset(meaning: Meaning, rng: random.Random) -> Meaning:
-    """The name and one to three of the attributes, at most."""
+    """The name and one or two of the attributes."""
     attributes = grammar.shuffled(rng, [slot for slot in meaning if slot != "name"])
-    kept = attributes[: 1 + int(rng.random() * 3)]
+    kept = attributes[: 1 + int(rng.random() * 2)]
     return {slot: value for slot, value in meaning.items() if slot == "name" or slot in kept}
 
 
