@@ -4,7 +4,7 @@ import math
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (the field's name for it)
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 

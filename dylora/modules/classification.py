@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (the field's name for it)
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 

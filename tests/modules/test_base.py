@@ -118,12 +118,13 @@ def test_evaluation_counts_every_asked_rank_and_restores_the_training_rank(modul
 
 def test_a_second_evaluation_starts_from_nothing(module, batch):
     module.eval()
+    results = []
     for _ in range(2):
         with torch.no_grad():
             module.validation_step(batch, 0)
             module.on_validation_epoch_end()
-        first = module.results if _ == 0 else first
-    assert module.results == first
+        results.append(module.results)
+    assert results[0] == results[1]
 
 
 def test_checkpoint_holds_what_was_trained_and_nothing_of_the_backbone(module):
