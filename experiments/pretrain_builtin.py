@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from typing import Any
 import torch
 from tokenizers import ByteLevelBPETokenizer
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import (
-    DataCollatorForLanguageModeling,
     GPT2Config,
     GPT2LMHeadModel,
     GPT2Tokenizer,
@@ -35,13 +36,17 @@ from transformers import (
 from dylora.data import grammar
 from dylora.data.grammar import VALUES, Meaning
 
-VOCABULARY = 768
+VOCABULARY = 896
 POSITIONS = 128
 HIDDEN = 128
 LAYERS = 4
 HEADS = 4
 BATCH_SIZE = 64
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1e-3
+SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's, in its order
+PAD, SEP, MASK = 1, 2, 4
+IGNORED = -100  # label of the tokens that the loss leaves out
+Between = dict[tuple[int, int], list[int]]
 
 
 def similar(meaning: Meaning, rng: random.Random) -> Meaning:
@@ -63,15 +68,14 @@ def part(meaning: Meaning, rng: random.Random) -> Meaning:
 
 
 def text_pair(rng: random.Random) -> tuple[str, str]:
-    """Two texts about the same restaurant, or a text about two and one about either of them."""
-    meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 5))
-    if rng.random() < 0.5:
+    """A text about one restaurant, or two, and a sentence that repeats some of it."""
+    if rng.random() < 0.7:
+        meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 3))
         first = grammar.describe(meaning, rng)
     else:
-        meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 2))
+        meaning = grammar.draw_meaning(rng, "train", 2)
         first = grammar.contrast(meaning, similar(meaning, rng), rng)
-    told = part(meaning, rng)
-    return first, grammar.state(told, rng, avoid=first if rng.random() < 0.5 else "")
+    return first, grammar.state(part(meaning, rng), rng, avoid=first if rng.random() < 0.5 else "")
 
 
 def document(rng: random.Random) -> str:
@@ -95,7 +99,7 @@ def learn_bpe(seed: int, special_tokens: list[str]) -> tuple[dict[str, int], Any
 
 def make_roberta(seed: int) -> tuple[RobertaForMaskedLM, RobertaTokenizer]:
     """An untrained RoBERTa and its tokenizer."""
-    vocab, merges = learn_bpe(seed, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    vocab, merges = learn_bpe(seed, SPECIAL_TOKENS)
     tokenizer = RobertaTokenizer(vocab=vocab, merges=merges, model_max_length=POSITIONS)
     config = RobertaConfig(
         vocab_size=VOCABULARY,
@@ -134,16 +138,43 @@ def make_gpt2(seed: int) -> tuple[GPT2LMHeadModel, GPT2Tokenizer]:
     return GPT2LMHeadModel(config), tokenizer
 
 
-def masked_batches(tokenizer: RobertaTokenizer, rng: random.Random, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Endless batches of `<s> a </s></s> b </s>` with tokens masked, texts of similar length together."""
-    collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.2, seed=seed)
+def corrupt(ids: list[int], between: Between, rng: random.Random) -> tuple[list[int], list[int]]:
+    """Hide or replace tokens, most of them in the second text, and label those with what they were.
+
+    Where much of the second text is hidden, only the first one can tell what it said. A replacement is a token that
+    occurs elsewhere between the same two neighbours, so that only the first text can tell that it is wrong.
+    """
+    inputs, labels = list(ids), [IGNORED] * len(ids)
+    second = ids.index(SEP) + 2
+    for i in range(1, len(ids) - 1):
+        hide, replace = (0.5, 0.25) if i >= second else (0.1, 0.0)
+        chance = rng.random()
+        if ids[i] == SEP or chance >= hide + replace:
+            continue
+        labels[i] = ids[i]
+        inputs[i] = MASK if chance < hide else grammar.pick(rng, between[ids[i - 1], ids[i + 1]])
+    return inputs, labels
+
+
+def masked_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
+    """Endless batches of `<s> a </s></s> b </s>` with tokens to recover, texts of similar length together."""
+    between: Between = defaultdict(list)
     while True:
         firsts, seconds = zip(*(text_pair(rng) for _ in range(50 * BATCH_SIZE)), strict=True)
-        encoded = tokenizer(firsts, seconds, truncation=True)["input_ids"]
-        ordered = sorted(encoded, key=len)
-        starts = grammar.shuffled(rng, range(0, len(ordered), BATCH_SIZE))
-        for start in starts:
-            yield collate([{"input_ids": ids} for ids in ordered[start : start + BATCH_SIZE]])
+        encoded = sorted(tokenizer(firsts, seconds, truncation=True)["input_ids"], key=len)
+        for ids in encoded:
+            for before, token, after in zip(ids, ids[1:], ids[2:], strict=False):
+                between[before, after].append(token)
+        for start in grammar.shuffled(rng, range(0, len(encoded), BATCH_SIZE)):
+            pairs = [corrupt(ids, between, rng) for ids in encoded[start : start + BATCH_SIZE]]
+            inputs = padded([pair[0] for pair in pairs], PAD)
+            labels = padded([pair[1] for pair in pairs], IGNORED)
+            yield {"input_ids": inputs, "attention_mask": (inputs != PAD).long(), "labels": labels}
+
+
+def padded(rows: list[list[int]], value: int) -> Tensor:
+    """Rows of unequal length as one tensor `(rows, longest)`."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
 
 def causal_batches(tokenizer: GPT2Tokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
@@ -163,7 +194,7 @@ def pretrain(model: PreTrainedModel, batches: Iterator[dict[str, Tensor]], steps
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = get_cosine_schedule_with_warmup(optimizer, steps // 20, steps)
     model.train()
-    begin = time.monotonic()
+    begin, total = time.monotonic(), 0.0
     for step in range(1, steps + 1):
         loss = model(**next(batches)).loss
         loss.backward()
@@ -171,13 +202,18 @@ def pretrain(model: PreTrainedModel, batches: Iterator[dict[str, Tensor]], steps
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if step % 200 == 0:
-            print(f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - begin:.0f} s", flush=True)
+        total += loss.item()
+        if step % 100 == 0:
+            seconds = time.monotonic() - begin
+            print(f"step {step}/{steps}  mean loss {total / 100:.3f}  {seconds:.0f} s", flush=True)
+            total = 0.0
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a folder that `from_pretrained` reads; the weights in half precision, to be small."""
-    model.to(torch.float16).save_pretrained(folder)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half()
+    model.save_pretrained(folder)
     model.config.dtype = torch.float32  # what they are meant to be used in
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -189,7 +225,7 @@ def make(name: str, folder: Path, steps: int, seed: int) -> None:
     rng = random.Random(f"{seed}/{name}")
     if name == "roberta":
         roberta, roberta_tokenizer = make_roberta(seed)
-        pretrain(roberta, masked_batches(roberta_tokenizer, rng, seed), steps)
+        pretrain(roberta, masked_batches(roberta_tokenizer, rng), steps)
         save(roberta, roberta_tokenizer, folder)
     else:
         gpt2, gpt2_tokenizer = make_gpt2(seed)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class RankCurves(Callback):
         if len(self.history) == 1:
             lines.insert(0, table_header(module.monitor, sorted(values)))
         bar = trainer.progress_bar_callback
-        show = bar.print if isinstance(bar, ProgressBar) else print
+        show = bar.print if isinstance(bar, ProgressBar) else partial(print, flush=True)
         show("\n".join(lines))
 
     def _draw(self, trainer: Trainer, module: EveryRankModule) -> None:

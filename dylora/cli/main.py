@@ -91,10 +91,12 @@ class DyLoRACLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """The commands, and which arguments of the trainer's methods are no options."""
-        never = {"model", "datamodule", "dataloaders", "weights_only", "verbose", "return_predictions"}
+        never = {"model", "datamodule", "ckpt_path", "weights_only"}  # ckpt_path is added below, with help of its own
         return {
-            "fit": {"model", "datamodule", "train_dataloaders", "val_dataloaders", "weights_only"},
-            **dict.fromkeys(EVALUATIONS, never),
+            "fit": never | {"train_dataloaders", "val_dataloaders"},
+            "validate": never | {"dataloaders", "verbose"},
+            "test": never | {"dataloaders", "verbose"},
+            "predict": never | {"dataloaders", "return_predictions"},
         }
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -107,6 +109,8 @@ class DyLoRACLI(LightningCLI):
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        text = "Checkpoint to resume from." if subcommand == "fit" else "Checkpoint to evaluate; the run's best by default."
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
         if subcommand in EVALUATIONS:
             text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
             parser.add_argument("--rank", type=str, default="all", help=text)
@@ -158,13 +162,17 @@ class DyLoRACLI(LightningCLI):
         logger = TensorBoardLogger(folder.parents[1], folder.parent.name, folder.name, default_hp_metric=False)
         return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}
+        return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
+
     def fit(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
         """Train; afterwards show the best epoch's table and where the run lies."""
         assert self.folder is not None
         _say(f"Run {self.folder}: {model.identity['task']} on {model.identity['backbone']['name']}")
         _say(f"Parameters: {count_parameters(model.model)}")
         try:
-            self.trainer.fit(model, **options, weights_only=True)
+            self.trainer.fit(model, **options)
         except SystemExit:
             _say(interrupted_words(self.folder, self.trainer))
             sys.exit(_INTERRUPTED)
@@ -172,19 +180,19 @@ class DyLoRACLI(LightningCLI):
 
     def validate(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split."""
-        self.trainer.validate(model, **options, weights_only=True, verbose=False)
+        self.trainer.validate(model, **options, verbose=False)
         _say(results_table("validation", model))
 
     def test(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on a labelled test split."""
-        self.trainer.test(model, **options, weights_only=True, verbose=False)
+        self.trainer.test(model, **options, verbose=False)
         _say(results_table("test", model))
 
     def predict(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
         """Write what the asked ranks predict."""
         collected = CollectPredictions(self.datamodule.split_names("predict"))
         self.trainer.callbacks.append(collected)  # type: ignore[attr-defined]
-        self.trainer.predict(model, **options, weights_only=True, return_predictions=False)
+        self.trainer.predict(model, **options, return_predictions=False)
         if not self.trainer.is_global_zero:
             return
         chosen = self._get(self.config, "output")

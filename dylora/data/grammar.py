@@ -71,14 +71,14 @@ _NOUNS = {
 }
 _ADJECTIVES: dict[str, dict[str, tuple[str, ...]]] = {
     "priceRange": {
-        "cheap": ("cheap", "inexpensive", "low-priced"),
-        "moderate": ("moderately priced", "mid-priced"),
-        "high": ("expensive", "pricey", "upmarket"),
+        "cheap": ("cheap", "inexpensive"),
+        "moderate": ("affordable", "mid-priced"),
+        "high": ("expensive", "upmarket"),
     },
     "customer rating": {
-        "low": ("poorly rated", "badly reviewed"),
-        "average": ("decently rated", "averagely reviewed"),
-        "high": ("highly rated", "much praised"),
+        "low": ("disappointing", "unpopular"),
+        "average": ("decent", "middling"),
+        "high": ("excellent", "popular"),
     },
     "familyFriendly": {
         "yes": ("family-friendly", "child-friendly"),
@@ -93,9 +93,9 @@ _PLACES = {
 }
 _CLAUSES: dict[str, dict[str, tuple[str, ...]]] = {
     "priceRange": {
-        "cheap": ("has low prices", "costs less than £20", "will not cost you much", "is easy on the wallet"),
+        "cheap": ("has low prices", "costs less than £20", "will not cost you much"),
         "moderate": ("has average prices", "costs about £25", "is neither cheap nor expensive"),
-        "high": ("has high prices", "costs more than £30", "is not cheap", "will cost you a lot"),
+        "high": ("has high prices", "costs more than £30", "is not cheap"),
     },
     "customer rating": {
         "low": ("has a low rating", "gets one star out of five", "is disliked by its customers"),
