@@ -146,3 +146,29 @@ def test_variants_train_and_keep_adapters_in_fp32(backbone, tmp_path, changes):
     assert moments
     assert all(moment.dtype == torch.float32 for moment in moments)
     assert tiny.metrics_of(run)["best"]["metrics"]["accuracy"]
+
+
+def test_submission_writes_the_leaderboards_files_of_each_rank(backbone, tmp_path, capsys):
+    folder = tmp_path / "glue" / "RTE"
+    folder.mkdir(parents=True)
+    rows = [f"{i}\tA cat sat .\tA dog ran {i} .\t" for i in range(9)]
+    labelled = "".join(f"{row}{('entailment', 'not_entailment')[i % 2]}\n" for i, row in enumerate(rows))
+    for name in ("train.tsv", "dev.tsv"):
+        (folder / name).write_text(f"index\tsentence1\tsentence2\tlabel\n{labelled}")
+    unlabelled = "".join(f"{row.rstrip(chr(9))}\n" for row in rows)
+    (folder / "test.tsv").write_text(f"index\tsentence1\tsentence2\n{unlabelled}")
+    changes = {"data.task": "rte", "data.data_dir": tmp_path / "glue", "trainer.max_epochs": 1}
+    main(["fit", *tiny.options(backbone, tmp_path, **changes)])
+    main(["predict", "--rank", "1,3", "--submission", "out"])
+    main(["predict", "--rank", "2", "--submission", "single"])
+    for path in ("out/rank_1/RTE.tsv", "out/rank_3/RTE.tsv", "single/RTE.tsv"):
+        lines = (tmp_path / path).read_text().splitlines()
+        assert lines[0] == "index\tprediction"
+        assert [line.split("\t")[0] for line in lines[1:]] == [str(i) for i in range(9)]
+        assert {line.split("\t")[1] for line in lines[1:]} <= {"entailment", "not_entailment"}
+    with pytest.raises(SystemExit):
+        main(["predict", "--rank", "2", "--submission", "single"])
+    assert "single/RTE.tsv" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["test", "--rank", "2"])
+    assert "labels of GLUE's test sets are not public" in capsys.readouterr().err

@@ -1,0 +1,92 @@
+"""Which metrics a data set's scores are, and in which form each metric is given the texts."""
+
+from collections.abc import Sequence
+
+from dylora.metrics.nlg import bleu, cider, meteor, nist, rouge_l, ter_pyter, ter_tercom
+from dylora.metrics.nlg.inputs import References, check_texts
+from dylora.metrics.nlg.postprocess import evaluation_text, lower_and_space
+from dylora.metrics.nlg.ptb_tokenizer import ptb_text
+
+_LORA_REFERENCES = 6  # microsoft/LoRA's eval.py -nr 6
+_UPSTREAM_REFERENCES = 3  # the reference files of DART and of WebNLG 2017
+
+
+def _meteor(hypotheses: Sequence[str], references: References) -> float | None:
+    return meteor.score(hypotheses, references) if meteor.is_available() else None
+
+
+def e2e_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
+    """The five scores of the E2E NLG Challenge, as `measure_scores.py -p` gives them.
+
+    Args:
+        hypotheses: One text an item, as generated.
+        references: The references of each item, as written.
+
+    Returns:
+        `bleu` (0..1), `nist` (0 and up), `meteor` (0..1; None without the extra), `rouge_l` (0..1), `cider` (0..10).
+
+    Raises:
+        InputError: The two do not fit each other.
+    """
+    check_texts(hypotheses, references)
+    tokenised = [ptb_text(text) for text in hypotheses], [[ptb_text(text) for text in texts] for texts in references]
+    return {
+        "bleu": bleu.e2e_score(hypotheses, references),
+        "nist": nist.score(hypotheses, references),
+        "meteor": _meteor(*tokenised),
+        "rouge_l": rouge_l.score(hypotheses, references),
+        "cider": cider.score(hypotheses, references),
+    }
+
+
+def _table_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
+    check_texts(hypotheses, references)
+    spaced = [lower_and_space(text) for text in hypotheses]
+    spaced_references = [[lower_and_space(text) for text in texts[:_LORA_REFERENCES]] for texts in references]
+    upstream_references = [texts[:_UPSTREAM_REFERENCES] for texts in spaced_references]
+    words = [evaluation_text(text) for text in hypotheses]
+    word_references = [[evaluation_text(text) for text in texts[:_LORA_REFERENCES]] for texts in references]
+    return {
+        "bleu": bleu.score(spaced, spaced_references),
+        "bleu_multi": bleu.multi_bleu_score(spaced, upstream_references, _UPSTREAM_REFERENCES),
+        "meteor": _meteor(words, word_references),
+        "ter_pyter": ter_pyter.score(words, word_references),
+        "ter_tercom": ter_tercom.score(spaced, upstream_references),
+    }
+
+
+def dart_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
+    """The scores of DART, in the definitions of microsoft/LoRA and of DART's own scripts.
+
+    All on lower-case texts with punctuation set off, which is what both are run on.
+
+    Args:
+        hypotheses: One text an item, as generated.
+        references: The references of each item, as written.
+
+    Returns:
+        Of microsoft/LoRA (`eval.py` over up to 6 references): `bleu` (0..1), `meteor` (0..1; None without the extra)
+        and `ter_pyter` (0 and up). Of DART (over up to 3 references): `bleu_multi` (0..1), `ter_tercom` (0 and up).
+
+    Raises:
+        InputError: The two do not fit each other.
+    """
+    return _table_scores(hypotheses, references)
+
+
+def webnlg_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
+    """The scores of WebNLG 2017, in the definitions of microsoft/LoRA and of the challenge's own scripts.
+
+    For seen, unseen and all categories, give the items of that part.
+
+    Args:
+        hypotheses: One text an item, as generated.
+        references: The references of each item, as written.
+
+    Returns:
+        The same names as `dart_scores`.
+
+    Raises:
+        InputError: The two do not fit each other.
+    """
+    return _table_scores(hypotheses, references)
