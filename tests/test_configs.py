@@ -8,7 +8,7 @@ import tiny
 import yaml
 
 from dylora.cli import main
-from dylora.cli.main import DyLoRACLI
+from dylora.cli.base import DyLoRACLI
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml"))

@@ -1,46 +1,15 @@
-"""The commands, on Lightning's CLI."""
+"""Entry of the command line."""
 
-import contextlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 
-from dylora.adapt import count_parameters, rank_state
-from dylora.callbacks.predictions import CollectPredictions
-from dylora.callbacks.rank_sampling import RankSamplingCallback
-from dylora.checkpoints import read_checkpoint
-from dylora.cli.evaluation import results_table, write_predictions, write_submissions
-from dylora.cli.fit import (
-    ProgressBar,
-    SaveConfig,
-    closing_words,
-    fit_callbacks,
-    flatten,
-    interrupted_words,
-    run_folder,
-)
-from dylora.cli.parser import Parser, fail
+from dylora.cli.parser import fail
 from dylora.cli.quiet import quiet
-from dylora.cli.run_arguments import EVALUATIONS, ROOT, complete_arguments
-from dylora.data.glue import GLUEDataModule
+from dylora.cli.run_arguments import complete_arguments
+from dylora.cli.sentences import SentenceCLI
 from dylora.errors import InputError
-from dylora.modules.classification import SequenceClassificationModule
-from dylora.rank_spec import parse_ranks
-
-_INTERRUPTED = 130
-_DESCRIPTIONS = {
-    "fit": "Train one adapter at sampled ranks, evaluating every rank after each epoch.",
-    "validate": "Evaluate any ranks of a trained adapter on the validation split.",
-    "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
-    "predict": "Write what any ranks of a trained adapter predict.",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,159 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     quiet()
     try:
-        DyLoRACLI(complete_arguments(sys.argv[1:] if arguments is None else arguments))
+        SentenceCLI(complete_arguments(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         fail(str(error))
     except MisconfigurationException as error:
         fail(f"--trainer: {error} Check the trainer's options.")
-
-
-class DyLoRACLI(LightningCLI):
-    """Lightning's CLI with runs that never overwrite one another and evaluation at chosen ranks.
-
-    Args:
-        arguments: The command and its options.
-    """
-
-    model: SequenceClassificationModule
-    datamodule: GLUEDataModule
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self.folder: Path | None = None
-        try:
-            super().__init__(
-                SequenceClassificationModule,
-                GLUEDataModule,
-                save_config_callback=None,
-                trainer_defaults={"default_root_dir": ROOT, "num_sanity_val_steps": 0, "enable_model_summary": False},
-                seed_everything_default=10,
-                parser_class=Parser,
-                parser_kwargs={"prog": "dylora", **{name: {"description": d} for name, d in _DESCRIPTIONS.items()}},
-                args=list(arguments),
-                auto_configure_optimizers=False,
-                load_from_checkpoint_support=False,
-            )
-        finally:
-            if self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
-                with contextlib.suppress(OSError):
-                    self.folder.rmdir()
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """The commands, and which arguments of the trainer's methods are no options."""
-        never = {"model", "datamodule", "ckpt_path", "weights_only"}  # ckpt_path is added below, with help of its own
-        return {
-            "fit": never | {"train_dataloaders", "val_dataloaders"},
-            "validate": never | {"dataloaders", "verbose"},
-            "test": never | {"dataloaders", "verbose"},
-            "predict": never | {"dataloaders", "return_predictions"},
-        }
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the rank sampling, and links between options that must agree."""
-        parser.add_lightning_class_args(RankSamplingCallback, "rank_sampling")
-        parser.link_arguments("data.task", "model.task")
-        parser.link_arguments("model.backbone", "data.backbone")
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-        parser.link_arguments("seed_everything", "rank_sampling.seed", compute_fn=int)
-
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        text = "Checkpoint to resume from." if subcommand == "fit" else "Checkpoint to evaluate; the run's best by default."
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
-        if subcommand in EVALUATIONS:
-            text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
-            parser.add_argument("--rank", type=str, default="all", help=text)
-        if subcommand == "predict":
-            text = "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run."
-            parser.add_argument("--output", type=str | None, default=None, help=text)
-            text = "Folder for the GLUE leaderboard's files; with a folder for each rank if there are several."
-            parser.add_argument("--submission", type=str | None, default=None, help=text)
-        return parser
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
-        """Parse the completed arguments; Lightning would warn that they are not those of the process."""
-        self.config = parser.parse_args(args)
-
-    def _parse_ckpt_path(self) -> None:
-        """Read the checkpoint before anything is built, so that an unusable one is refused at once.
-
-        Lightning would take hyper-parameters from it here, over those of the command line.
-        """
-        if path := self.config[self.config.subcommand].ckpt_path:
-            read_checkpoint(path)
-
-    def before_instantiate_classes(self) -> None:
-        """Hand on a seed that was chosen at random."""
-        options = self.config[self.config.subcommand]
-        options.data.seed = options.rank_sampling.seed = int(options.seed_everything)
-
-    def after_instantiate_classes(self) -> None:
-        """Choose the ranks to evaluate."""
-        if self.subcommand in EVALUATIONS:
-            ranks = rank_state(self.model.model).config.ranks
-            self.model.eval_ranks = parse_ranks(self._get(self.config, "rank"), ranks)
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
-        """The trainer; a training run gets a folder, a logger and this project's callbacks."""
-        options = self.config_init[self.subcommand]
-        callbacks = list(options.trainer.callbacks or [])
-        if options.trainer.enable_progress_bar is not False:
-            callbacks.append(ProgressBar())
-        if self.subcommand != "fit":
-            return super().instantiate_trainer(logger=False, enable_checkpointing=False, callbacks=callbacks, **kwargs)
-        options.rank_sampling.bind(rank_state(self.model.model).config.ranks)  # refuses before anything is written
-        parsed = self.config["fit"]
-        folder = self.folder = run_folder(Path(parsed.trainer.default_root_dir), parsed.data.task)
-        hyperparameters = flatten({key: parsed[key].as_dict() for key in ("model", "data", "rank_sampling")})
-        checkpoints = options.trainer.enable_checkpointing is not False
-        callbacks.append(SaveConfig(self._parser("fit"), parsed, folder=folder))
-        callbacks += fit_callbacks(folder, self.model, int(options.seed_everything), hyperparameters, checkpoints)
-        logger = TensorBoardLogger(folder.parents[1], folder.parent.name, folder.name, default_hp_metric=False)
-        return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
-
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}
-        return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
-
-    def fit(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
-        """Train; afterwards show the best epoch's table and where the run lies."""
-        assert self.folder is not None
-        _say(f"Run {self.folder}: {model.identity['task']} on {model.identity['backbone']['name']}")
-        _say(f"Parameters: {count_parameters(model.model)}")
-        try:
-            self.trainer.fit(model, **options)
-        except SystemExit:
-            _say(interrupted_words(self.folder, self.trainer))
-            sys.exit(_INTERRUPTED)
-        _say(closing_words(self.folder, self.trainer, model))
-
-    def validate(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
-        """Evaluate the asked ranks on the validation split."""
-        self.trainer.validate(model, **options, verbose=False)
-        _say(results_table("validation", model))
-
-    def test(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
-        """Evaluate the asked ranks on a labelled test split."""
-        self.trainer.test(model, **options, verbose=False)
-        _say(results_table("test", model))
-
-    def predict(self, model: SequenceClassificationModule, **options: Any) -> None:  # noqa: ANN401
-        """Write what the asked ranks predict."""
-        collected = CollectPredictions(self.datamodule.split_names("predict"))
-        self.trainer.callbacks.append(collected)  # type: ignore[attr-defined]
-        self.trainer.predict(model, **options, return_predictions=False)
-        if not self.trainer.is_global_zero:
-            return
-        chosen = self._get(self.config, "output")
-        run = Path(options["ckpt_path"]).parent.parent if options["ckpt_path"] else Path()
-        paths = write_predictions(collected, Path(chosen) if chosen else run / "predictions")
-        if submission := self._get(self.config, "submission"):
-            paths += write_submissions(collected, model.task, model.eval_ranks, Path(submission))
-        for path in paths:
-            _say(f"Written: {path}")
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    print(line, flush=True)
