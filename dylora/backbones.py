@@ -1,19 +1,32 @@
 """Pretrained models: from the hub, from a folder, or the tiny ones of the package; and who they are."""
 
 import hashlib
+import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils.import_utils import is_accelerate_available, is_gguf_available
 
 from dylora import hub
 from dylora.assets import resolve_backbone
 from dylora.errors import InputError
 
 _SAMPLES_PER_TENSOR = 4096
+_UNREADABLE = (OSError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,33 @@ def load_classifier(name: str, num_outputs: int) -> tuple[PreTrainedModel, list[
     return _load(AutoModelForSequenceClassification, name, num_labels=num_outputs)
 
 
+def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
+    """A backbone that writes text: a causal language model, or an encoder-decoder model.
+
+    Args:
+        name: Hub name, folder, or `builtin/gpt2`.
+        gguf_file: Name of a GGUF file in that folder or hub repository, read in place of its other weights.
+
+    Returns:
+        The model, in fp32 and training mode; `model.config.is_encoder_decoder` says which of the two it is.
+
+    Raises:
+        InputError: If there is no such backbone, it has no language-model head or its files lack weights for it, or
+            the hub cannot be reached.
+    """
+    gguf = {}
+    if gguf_file is not None:
+        _check_gguf(name, gguf_file)
+        gguf["gguf_file"] = gguf_file
+    config = _config(name, gguf)
+    model, missing = _load(_language_model_class(name, config), name, config=config, **gguf)
+    if missing:
+        given = f"{name!r}, whose weights lack {missing[0]}"
+        fix = "use weights that were saved with their language-model head"
+        raise InputError("model.backbone", f"weights for all of {type(model).__name__}", given, fix)
+    return model
+
+
 @torch.no_grad()
 def identify(model: nn.Module, name: str) -> BackboneIdentity:
     """Who a backbone is, from its frozen parameters; call it once the model is adapted."""
@@ -72,11 +112,44 @@ def _load(auto_class: Any, name: str, **kwargs: Any) -> tuple[PreTrainedModel, l
             model, info = auto_class.from_pretrained(
                 source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=False, **kwargs
             )
-    except (OSError, ValueError) as error:
-        raise _explain(name, source, error) from error
+    except _UNREADABLE as error:
+        raise _explain(name, source, error, kwargs.get("gguf_file")) from error
     missing = sorted(info["missing_keys"])
     _check_weights(name, model, missing)
     return model.train(), missing
+
+
+def _config(name: str, gguf: dict[str, str]) -> PreTrainedConfig:
+    source = resolve_backbone(name)
+    try:
+        with hub.quiet():
+            config: PreTrainedConfig = AutoConfig.from_pretrained(source, **gguf)
+    except _UNREADABLE as error:
+        raise _explain(name, source, error, gguf.get("gguf_file")) from error
+    return config
+
+
+def _language_model_class(name: str, config: PreTrainedConfig) -> Any:  # noqa: ANN401
+    kind = type(config)
+    if config.is_encoder_decoder and kind in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        return AutoModelForSeq2SeqLM
+    # Encoders are in the list of causal models too, for a use as decoders that they were not trained for.
+    is_encoder = kind in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+    if config.is_encoder_decoder or is_encoder or kind not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        allowed = "a causal language model (GPT-2, Llama, ...) or an encoder-decoder model (T5, BART, ...)"
+        given = f"{name!r} of type {config.model_type!r}, which has no language-model head to write text with"
+        raise InputError("model.backbone", allowed, given, "choose another backbone, builtin/gpt2 for a first try")
+    return AutoModelForCausalLM
+
+
+def _check_gguf(name: str, gguf_file: str) -> None:
+    if not (is_gguf_available() and is_accelerate_available()):
+        allowed = "left out unless the packages that read GGUF are installed"
+        raise InputError("model.gguf_file", allowed, repr(gguf_file), 'pip install "dylora[gguf]"')
+    folder = Path(name)
+    if folder.is_dir() and not (folder / gguf_file).is_file():
+        present = ", ".join(sorted(path.name for path in folder.glob("*.gguf"))) or "no GGUF file"
+        raise InputError("model.gguf_file", f"a file in {name}", f"{gguf_file!r}; it has {present}", "check the name")
 
 
 def _check_weights(name: str, model: PreTrainedModel, missing: list[str]) -> None:
@@ -88,9 +161,14 @@ def _check_weights(name: str, model: PreTrainedModel, missing: list[str]) -> Non
         raise InputError("model.backbone", f"weights for all of {type(model).__name__}", given, "use matching weights")
 
 
-def _explain(name: str, source: str, error: Exception) -> InputError:
+def _explain(name: str, source: str, error: Exception, gguf_file: str | None = None) -> InputError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     folder = Path(source)
+    if folder.is_dir() and gguf_file:
+        given = f"{gguf_file!r} in {name}, which cannot be read ({reason})"
+        return InputError(
+            "model.gguf_file", "a GGUF file of a language model", given, "fetch it again if it is damaged"
+        )
     if folder.is_dir():
         present = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         allowed = "a folder with config.json and weights (model.safetensors)"

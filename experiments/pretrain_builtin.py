@@ -41,7 +41,7 @@ POSITIONS = 128
 HIDDEN = 128
 LAYERS = 4
 HEADS = 4
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 LEARNING_RATE = 1e-3
 SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's, in its order
 PAD, SEP, MASK = 1, 2, 4
@@ -70,7 +70,7 @@ def part(meaning: Meaning, rng: random.Random) -> Meaning:
 def text_pair(rng: random.Random) -> tuple[str, str]:
     """A text about one restaurant, or two, and a sentence that repeats some of it."""
     if rng.random() < 0.7:
-        meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 3))
+        meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 2))
         first = grammar.describe(meaning, rng)
     else:
         meaning = grammar.draw_meaning(rng, "train", 2)
@@ -109,6 +109,7 @@ def make_roberta(seed: int) -> tuple[RobertaForMaskedLM, RobertaTokenizer]:
         intermediate_size=4 * HIDDEN,
         max_position_embeddings=POSITIONS + 2,  # RoBERTa counts positions from the padding id + 1 on
         type_vocab_size=1,
+        initializer_range=0.06,  # the default, 0.02, is meant for wide models and learns much later here
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         bos_token_id=tokenizer.bos_token_id,
@@ -141,18 +142,18 @@ def make_gpt2(seed: int) -> tuple[GPT2LMHeadModel, GPT2Tokenizer]:
 def corrupt(ids: list[int], between: Between, rng: random.Random) -> tuple[list[int], list[int]]:
     """Hide or replace tokens, most of them in the second text, and label those with what they were.
 
-    Where much of the second text is hidden, only the first one can tell what it said. A replacement is a token that
-    occurs elsewhere between the same two neighbours, so that only the first text can tell that it is wrong.
+    Only tokens that their two neighbours do not determine are touched, and a replacement is a token that occurs
+    elsewhere between the same neighbours: so the first text is needed to tell what was there, or that it is wrong.
     """
     inputs, labels = list(ids), [IGNORED] * len(ids)
     second = ids.index(SEP) + 2
     for i in range(1, len(ids) - 1):
-        hide, replace = (0.5, 0.25) if i >= second else (0.1, 0.0)
+        candidates = between[ids[i - 1], ids[i + 1]]
+        hide, replace = (0.4, 0.3) if i >= second else (0.15, 0.0)
         chance = rng.random()
-        if ids[i] == SEP or chance >= hide + replace:
-            continue
-        labels[i] = ids[i]
-        inputs[i] = MASK if chance < hide else grammar.pick(rng, between[ids[i - 1], ids[i + 1]])
+        if chance < hide + replace and len(set(candidates)) > 1:
+            labels[i] = ids[i]
+            inputs[i] = MASK if chance < hide else grammar.pick(rng, candidates)
     return inputs, labels
 
 
@@ -160,11 +161,11 @@ def masked_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[
     """Endless batches of `<s> a </s></s> b </s>` with tokens to recover, texts of similar length together."""
     between: Between = defaultdict(list)
     while True:
-        firsts, seconds = zip(*(text_pair(rng) for _ in range(50 * BATCH_SIZE)), strict=True)
+        firsts, seconds = zip(*(text_pair(rng) for _ in range(100 * BATCH_SIZE)), strict=True)
         encoded = sorted(tokenizer(firsts, seconds, truncation=True)["input_ids"], key=len)
         for ids in encoded:
             for before, token, after in zip(ids, ids[1:], ids[2:], strict=False):
-                between[before, after].append(token)
+                between[before, after] = [*between[before, after][-99:], token]
         for start in grammar.shuffled(rng, range(0, len(encoded), BATCH_SIZE)):
             pairs = [corrupt(ids, between, rng) for ids in encoded[start : start + BATCH_SIZE]]
             inputs = padded([pair[0] for pair in pairs], PAD)
@@ -179,7 +180,7 @@ def padded(rows: list[list[int]], value: int) -> Tensor:
 
 def causal_batches(tokenizer: GPT2Tokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
     """Endless batches of documents, one after another in blocks of `POSITIONS` tokens."""
-    size = BATCH_SIZE // 2 * POSITIONS
+    size = BATCH_SIZE * POSITIONS
     stream: list[int] = []
     while True:
         while len(stream) < size:

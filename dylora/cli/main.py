@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from dylora.cli.kinds import command_line_for
 from dylora.cli.parser import fail
 from dylora.cli.quiet import quiet
 from dylora.cli.run_arguments import complete_arguments
-from dylora.cli.sentences import SentenceCLI
 from dylora.errors import InputError
 
 
@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     quiet()
     try:
-        SentenceCLI(complete_arguments(sys.argv[1:] if arguments is None else arguments))
+        completed = complete_arguments(sys.argv[1:] if arguments is None else arguments)
+        command_line_for(completed)(completed)
     except InputError as error:
         fail(str(error))
     except MisconfigurationException as error:

@@ -49,12 +49,20 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _value(arguments: Sequence[str], option: str) -> str | None:
-    """The last value of an option, written `--option value` or `--option=value`."""
-    found = None
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=False):
+def option_values(arguments: Sequence[str], option: str) -> list[str]:
+    """The values of an option in their order, each written `--option value` or `--option=value`.
+
+    >>> option_values(["fit", "--config", "a.yaml", "--config=b.yaml"], "--config")
+    ['a.yaml', 'b.yaml']
+    """
+    found = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if argument == option:
-            found = following
+            found.append(following)
         elif argument.startswith(f"{option}="):
-            found = argument.partition("=")[2]
+            found.append(argument.partition("=")[2])
     return found
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    return next(reversed(option_values(arguments, option)), None)

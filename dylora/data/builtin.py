@@ -66,7 +66,7 @@ def entailment(split: str) -> list[EntailmentRow]:
     rows: dict[tuple[str, str], EntailmentRow] = {}
     while len(rows) < ENTAILMENT_SIZES[split]:
         label = len(rows) % 2
-        make = _about_two if rng.random() < 0.3 else _about_one
+        make = _about_two if rng.random() < 0.25 else _about_one
         premise, hypothesis = make(rng, split, label)
         rows.setdefault((premise, hypothesis), {"sentence1": premise, "sentence2": hypothesis, "label": label})
     return grammar.shuffled(rng, list(rows.values()))
@@ -88,7 +88,7 @@ def _references(meaning: Meaning, rng: random.Random) -> list[str]:
 
 def _about_one(rng: random.Random, split: str, label: int) -> tuple[str, str]:
     """Premise and hypothesis about a single restaurant."""
-    truth = grammar.draw_meaning(rng, split, 2 + int(rng.random() * 3))
+    truth = grammar.draw_meaning(rng, split, 2 + int(rng.random() * 2))
     premise = grammar.describe(truth, rng)
     claim = _subset(truth, rng)
     slot = pick_attribute(claim, rng)

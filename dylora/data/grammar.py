@@ -98,19 +98,19 @@ _CLAUSES: dict[str, dict[str, tuple[str, ...]]] = {
         "high": ("has high prices", "costs more than £30", "is not cheap"),
     },
     "customer rating": {
-        "low": ("has a low rating", "gets one star out of five", "is disliked by its customers"),
-        "average": ("has an average rating", "gets three stars out of five", "divides its customers"),
-        "high": ("has a high rating", "gets five stars out of five", "is loved by its customers"),
+        "low": ("has a low rating", "gets one star out of five", "is disliked by its guests"),
+        "average": ("has an average rating", "gets three stars out of five", "divides its guests"),
+        "high": ("has a high rating", "gets five stars out of five", "is loved by its guests"),
     },
     "familyFriendly": {
         "yes": ("welcomes children", "is good for families", "has a playground for kids"),
         "no": ("does not welcome children", "is not good for families", "has nothing for kids"),
     },
 }
-_FOOD_CLAUSES = ("serves {} food", "offers {} dishes", "cooks {} meals")
-_DISH_CLAUSES = ("serves {}", "is known for its {}", "has {} on the menu")
-_PLACE_CLAUSES = ("is {}", "lies {}", "can be found {}")
-_NEAR_PLACES = ("near {}", "close to {}", "next to {}", "not far from {}")
+_FOOD_CLAUSES = ("serves {} food", "offers {} dishes")
+_DISH_CLAUSES = ("serves {}", "is known for its {}")
+_PLACE_CLAUSES = ("is {}", "lies {}")
+_NEAR_PLACES = ("near {}", "close to {}", "next to {}")
 
 
 def pick(rng: random.Random, items: Sequence[T]) -> T:

@@ -52,12 +52,12 @@ def tokenised(
     limit = token_limit(tokenizer, max_length, len(text_fields))
     parts = (FORMAT_VERSION, content_key, tokenizer_digest(tokenizer), str(limit), *text_fields)
     folder = cache_dir / f"{name}-{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:20]}"
-    cached = _load(folder)
+    cached = load(folder)
     if cached is None:
         with hub.quiet():
             made = _tokenise(read(), text_fields, tokenizer, limit)
-            _store(made, folder)
-        cached = _load(folder)
+            store(made, folder)
+        cached = load(folder)
         assert cached is not None
     return cached
 
@@ -95,7 +95,7 @@ def _tokenise(rows: Dataset, text_fields: Sequence[str], tokenizer: PreTrainedTo
     )
 
 
-def _load(folder: Path) -> Dataset | None:
+def load(folder: Path) -> Dataset | None:
     """The cached rows; nothing if they are not there or cannot be read, in which case they are made anew."""
     if not folder.is_dir():
         return None
@@ -106,13 +106,13 @@ def _load(folder: Path) -> Dataset | None:
     return dataset if isinstance(dataset, Dataset) and "truncated" in dataset.column_names else None
 
 
-def _store(dataset: Dataset, folder: Path) -> None:
+def store(dataset: Dataset, folder: Path) -> None:
     """Write beside the final place, then rename: no other process ever sees half a cache."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as scratch:
             dataset.save_to_disk(Path(scratch) / "new")
-            if folder.exists() and _load(folder) is None:
+            if folder.exists() and load(folder) is None:
                 folder.rename(Path(scratch) / "damaged")
             _rename_unless_made(Path(scratch) / "new", folder)
     except OSError as error:

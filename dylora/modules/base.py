@@ -32,11 +32,14 @@ class EveryRankModule(LightningModule):
         model: The adapted backbone.
         eval_ranks: The ranks that are evaluated; all of the adapter's unless set.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
+        monitor: The metric that rank curves, checkpoints and the chosen rank go by.
+        metric_names: Names of the metrics, besides the loss.
+        lower_is_better: Beginnings of the names of those metrics, the loss included, that are better when lower.
     """
 
     monitor: str
     metric_names: tuple[str, ...]
-    higher_is_better: bool = True
+    lower_is_better: tuple[str, ...] = ("loss",)
 
     def __init__(
         self,
@@ -92,6 +95,11 @@ class EveryRankModule(LightningModule):
         """Count the outputs of one rank on one batch."""
         raise NotImplementedError
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the monitored metric is better when higher."""
+        return not self.monitor.startswith(self.lower_is_better)
+
     def plan_step(self, ranks: Sequence[int], weights: Sequence[float], frozen: bool = False) -> None:
         """Choose the ranks of the coming training steps, and the weight of each in the loss.
 
@@ -116,11 +124,11 @@ class EveryRankModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Count one batch at every rank."""
-        self._evaluate(batch, dataloader_idx)
+        self.count(batch, dataloader_idx)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Count one batch at every rank."""
-        self._evaluate(batch, dataloader_idx)
+        self.count(batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of every rank, and their summary."""
@@ -133,8 +141,26 @@ class EveryRankModule(LightningModule):
     def summary(self, metric: str | None = None) -> RankSummary:
         """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
         name = metric or self.monitor
-        better = name != "loss" and self.higher_is_better
-        return summarise(self.results[name], self.tolerance, better)
+        return summarise(self.results[name], self.tolerance, not name.startswith(self.lower_is_better))
+
+    def count(self, batch: Batch, split: int) -> None:
+        """Count one batch of an evaluation at every rank of `eval_ranks`.
+
+        Args:
+            batch: The batch.
+            split: Number of its loader.
+        """
+        rows = len(next(iter(batch.values())))
+        for rank, loss, outputs in self.outputs_at_ranks(batch):
+            self._loss(rank).update(loss, rows)
+            self.update_metric(self._metric(rank), outputs, batch, split)
+
+    def figures(self, rank: int) -> dict[str, float]:
+        """The metrics of one rank over all that was counted, by all processes; counting starts anew."""
+        values = {**self._metric(rank).compute(), "loss": float(self._loss(rank).compute())}
+        self._metric(rank).reset()
+        self._loss(rank).reset()
+        return values
 
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
@@ -189,20 +215,11 @@ class EveryRankModule(LightningModule):
         set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
         return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
 
-    def _evaluate(self, batch: Batch, split: int) -> None:
-        rows = len(next(iter(batch.values())))
-        for rank, loss, outputs in self.outputs_at_ranks(batch):
-            self._loss(rank).update(loss, rows)
-            self.update_metric(self._metric(rank), outputs, batch, split)
-
     def _finish(self, stage: Stage) -> None:
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
-            values = {**self._metric(rank).compute(), "loss": float(self._loss(rank).compute())}
-            for name, value in values.items():
+            for name, value in self.figures(rank).items():
                 table.setdefault(name, {})[rank] = value
-            self._metric(rank).reset()
-            self._loss(rank).reset()
         self.results = table
         for name, by_rank in table.items():
             summary = self.summary(name)

@@ -19,7 +19,9 @@ def _printed(arguments, capsys):
 def test_every_option_of_ours_has_a_description(command, capsys):
     text = _printed([command, "--help"], capsys)
     blocks = re.split(r"\n  (?=-)", text)
-    ours = [block for block in blocks if re.match(r"--(model|data|rank_sampling|rank|ckpt_path|output|submission)", block)]
+    ours = [
+        block for block in blocks if re.match(r"--(model|data|rank_sampling|rank|ckpt_path|output|submission)", block)
+    ]
     assert len(ours) > 25
     for block in ours:
         if "Path to a configuration file" in block:

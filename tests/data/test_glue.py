@@ -60,7 +60,11 @@ def notes(monkeypatch):
 
 
 def place(module, rank, world_size):
-    module.trainer = SimpleNamespace(world_size=world_size, global_rank=rank, state=SimpleNamespace(fn="fit"))
+    progress = SimpleNamespace(
+        epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(current=SimpleNamespace(ready=0)))
+    )
+    state = SimpleNamespace(fn="fit")
+    module.trainer = SimpleNamespace(world_size=world_size, global_rank=rank, state=state, fit_loop=progress)
 
 
 def test_training_batches_hold_tensors_of_one_width(make):

@@ -1,0 +1,44 @@
+"""What the data must know of a backbone beside its tokenizer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoConfig
+
+from dylora import hub
+from dylora.assets import resolve_backbone
+from dylora.errors import InputError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Two facts of a backbone's configuration.
+
+    Attributes:
+        is_encoder_decoder: Whether source and text go into the model separately (T5, BART).
+        window: Number of positions that the model has, or None where its positions are not numbered.
+    """
+
+    is_encoder_decoder: bool
+    window: int | None
+
+
+def architecture_of(backbone: str) -> Architecture:
+    """Read a backbone's configuration.
+
+    Args:
+        backbone: `builtin/gpt2`, a folder, or a name on the hub.
+
+    Raises:
+        InputError: If there is no configuration to be had.
+    """
+    source = str(Path(resolve_backbone(backbone)).expanduser())
+    try:
+        with hub.quiet():
+            config = AutoConfig.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        allowed = "a folder with config.json, or a hub name that can be reached or lies in the cache"
+        fix = f"put the backbone's config.json there or check the name {hub.OFFLINE_FIX}"
+        raise InputError("model.backbone", allowed, backbone, fix) from error
+    window = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return Architecture(bool(config.is_encoder_decoder), window)

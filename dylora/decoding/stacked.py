@@ -1,0 +1,149 @@
+"""One call of transformers' `generate` for a batch of prompts at several ranks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+
+from dylora import hub
+from dylora.adapt import use_rank
+from dylora.decoding.config import DecodingConfig
+from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
+from dylora.errors import InputError
+
+_KEPT = ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id")
+_NOT_SUPPORTED = ("cannot use beam search", "only supports")  # how transformers refuses a way of decoding
+
+
+def end_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The tokens that end a text: the tokenizer's end token, and its token for an empty line if it has one.
+
+    Raises:
+        InputError: If the tokenizer has no end token.
+    """
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise InputError("model.backbone", "one whose tokenizer has an end token", "none", "add eos_token to it")
+    line = tokenizer.encode("\n\n", add_special_tokens=False)
+    # One token of two line breaks: 628 in GPT-2. Without one, texts are cut at an empty line once they are text.
+    return (end, *line) if len(line) == 1 and tokenizer.decode(line) == "\n\n" else (end,)
+
+
+@torch.no_grad()
+def generate_at_ranks(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    ranks: Sequence[int],
+    decoding: DecodingConfig,
+    end_ids: Sequence[int],
+    pad_id: int,
+) -> list[list[list[int]]]:
+    """Continue every prompt at every rank.
+
+    The batch is repeated once for each rank, and each row runs at its own; beam search repeats rows, and their ranks
+    with them. What the model's own files say about decoding is not used.
+
+    Args:
+        model: An adapted model in evaluation mode.
+        input_ids: (rows, tokens), prompts padded on the left; for an encoder-decoder model, sources padded on the
+            right.
+        attention_mask: (rows, tokens), 0 at padding.
+        ranks: Ranks to generate at.
+        decoding: How to generate.
+        end_ids: Tokens that end a text.
+        pad_id: The padding token.
+
+    Returns:
+        For each rank, and each row, the generated tokens up to the end token, which is left out.
+
+    Raises:
+        InputError: If a prompt with its continuation is longer than the model's context, or the model cannot decode
+            in that way.
+    """
+    _check_length(model, attention_mask, decoding.max_new_tokens)
+    rows, width = input_ids.shape
+    is_encoder_decoder = model.config.is_encoder_decoder
+    prompt = 1 if is_encoder_decoder else width
+    processors = LogitsProcessorList()
+    if decoding.no_repeat_ngram_size:
+        processors.append(NoRepeatGeneratedNGram(decoding.no_repeat_ngram_size, prompt))
+    settings = decoding.settings(eos_token_id=list(end_ids), pad_token_id=pad_id, **_special_tokens(model))
+    random = _seeded(decoding.sampling_seed, input_ids) if decoding.sample else nullcontext()
+    rank = ranks[0] if len(ranks) == 1 else torch.tensor(ranks).repeat_interleave(rows)
+    with use_rank(model, rank), random:
+        sequences = _generate(
+            model, settings, processors, input_ids.repeat(len(ranks), 1), attention_mask.repeat(len(ranks), 1)
+        )
+    texts = [_until_end(row, end_ids) for row in sequences[:, prompt:].tolist()]
+    return [texts[start : start + rows] for start in range(0, len(texts), rows)]
+
+
+def _generate(
+    model: PreTrainedModel,
+    settings: GenerationConfig,
+    processors: LogitsProcessorList,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+) -> Tensor:
+    generate = cast(Any, model).generate
+    before = model.generation_config
+    model.generation_config = settings  # transformers fills what is not set from here
+    try:
+        with hub.quiet():  # else transformers takes a prompt's last token for padding where the two are the same
+            sequences: Tensor = generate(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                generation_config=settings,
+                logits_processor=processors,
+            )
+    except ValueError as error:
+        if not any(words in str(error) for words in _NOT_SUPPORTED):
+            raise
+        given = f"{settings.num_beams or 1} with {type(model).__name__}"
+        raise InputError("model.num_beams", "a number that transformers supports", given, str(error)) from error
+    finally:
+        model.generation_config = before
+    return sequences
+
+
+def _special_tokens(model: PreTrainedModel) -> dict[str, int]:
+    """The special tokens that decoding of this model begins with."""
+    sources = (model.generation_config, model.config)
+    found = {name: next((i for s in sources if (i := getattr(s, name, None)) is not None), None) for name in _KEPT}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _check_length(model: PreTrainedModel, attention_mask: Tensor, max_new_tokens: int) -> None:
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is None:
+        return
+    is_encoder_decoder = model.config.is_encoder_decoder
+    if max_new_tokens >= context:
+        fix = "choose a smaller number"
+        raise InputError("model.max_new_tokens", f"below the model's context of {context} tokens", max_new_tokens, fix)
+    room = context if is_encoder_decoder else context - max_new_tokens
+    longest = int(attention_mask.sum(1).max())
+    if longest > room:
+        reserved = "" if is_encoder_decoder else f", {max_new_tokens} of it for the text"
+        allowed = f"at most {room} tokens long (the model's context is {context}{reserved})"
+        raise InputError("prompt", allowed, f"one of {longest}", "shorten the prompts, or lower model.max_new_tokens")
+
+
+def _until_end(tokens: list[int], end_ids: Sequence[int]) -> list[int]:
+    length = next((place for place, token in enumerate(tokens) if token in end_ids), len(tokens))
+    return tokens[:length]
+
+
+@contextmanager
+def _seeded(seed: int, input_ids: Tensor) -> Iterator[None]:
+    """Random numbers that follow from the seed and the prompts; the generators are as before afterwards."""
+    device = input_ids.device
+    words = np.random.SeedSequence([seed, *input_ids.flatten().tolist()]).generate_state(1)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(words[0]))
+        yield

@@ -1,0 +1,298 @@
+"""Language models that write text: perplexity, and generated text with its scores, at every rank."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol, cast
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torchmetrics import Metric
+from transformers import PreTrainedTokenizerBase
+
+from dylora.backbones import load_generator
+from dylora.config import DyLoRAConfig
+from dylora.data.text_items import Item
+from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
+from dylora.errors import InputError
+from dylora.metrics.language_model import TokenMetrics
+from dylora.metrics.nlg import meteor
+from dylora.modules.base import Batch, EveryRankModule
+from dylora.modules.text_scores import LOWER_IS_BETTER, item_score, score_names, score_texts
+from dylora.optim import OptimizerName
+
+Record = dict[str, Any]
+_IGNORED = -100  # label of the tokens that the loss leaves out
+_PREDICTED = ("perplexity", "token_accuracy")
+
+
+class TextData(Protocol):
+    """What a module that writes text asks of its data module."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The backbone's tokenizer, with a padding token."""
+
+    def items(self, split: str) -> Sequence[Item]:
+        """The items of a split; the `index` of a batch is an item's place here."""
+
+
+class GenerationModule(EveryRankModule):
+    """A language model with DyLoRA adapters that learns to write texts for what it is shown.
+
+    Batches with `labels` are predicted: `input_ids` and `attention_mask` (B, T), padded on the right, and labels that
+    are -100 outside the text. Batches without are prompts to generate from, padded on the left. An encoder-decoder
+    model has sources as `input_ids` (B, S) and texts as labels (B, T).
+
+    Args:
+        task: Name of the data set, which decides its scores; taken from the data on the command line.
+        backbone: Hub name or local folder of a causal or encoder-decoder language model, or `builtin/gpt2`, the tiny
+            one of this package.
+        gguf_file: Name of a GGUF file in the backbone's folder, to be read in place of its other weights.
+        adapter: Shape, scaling and place of the adapters.
+        optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
+        learning_rate: Peak learning rate, above 0.
+        weight_decay: Decoupled weight decay of matrices, 0 or larger.
+        warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
+        warmup_steps: Number of warm-up steps, in the place of the ratio.
+        label_smoothing: Share of the training target that is spread over the vocabulary, from 0 up to but without 1;
+            evaluation is without.
+        eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
+            reached.
+        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
+        decoding: Protocol of the generated text: `e2e`, `webnlg` and `dart` (the paper's), `e2e_lora` (that of LoRA's
+            published commands), `greedy` or `sampling`; null takes that of the data set.
+        num_beams: Beams of beam search, 1 for none; null here and below keeps the protocol's value.
+        length_penalty: Exponent of the length by which beam search divides log-probabilities.
+        no_repeat_ngram_size: Size of the n-grams that occur at most once in a generated text; 0 allows all.
+        max_new_tokens: Largest number of generated tokens, the end token included.
+        temperature: Of the sampling, above 0.
+        top_p: Probability mass that sampling draws from, above 0 and at most 1.
+        sampling_seed: Seed of the sampling, 0 or larger.
+
+    Attributes:
+        decoding: How text is generated.
+        predictions: The texts of the last evaluation: for each rank, records of `index` and `text` in the order of the
+            data, from all processes. Empty where nothing was generated.
+        unavailable: Scores that the last evaluation lacks since what they need is not installed.
+    """
+
+    monitor = "perplexity"
+    lower_is_better = ("loss", "perplexity", LOWER_IS_BETTER)
+
+    def __init__(
+        self,
+        task: str = "restaurants",
+        backbone: str = "builtin/gpt2",
+        gguf_file: str | None = None,
+        adapter: DyLoRAConfig = DyLoRAConfig(max_rank=4, alpha=32, dropout=0.1),  # noqa: B008 (frozen)
+        optimizer: OptimizerName = "adamw",
+        learning_rate: float = 2e-4,
+        weight_decay: float = 0.01,
+        warmup_ratio: float = 0.06,
+        warmup_steps: int | None = None,
+        label_smoothing: float = 0.1,
+        eval_rows: int = 256,
+        tolerance: float = 0.01,
+        decoding: PresetName | None = None,
+        num_beams: int | None = None,
+        length_penalty: float | None = None,
+        no_repeat_ngram_size: int | None = None,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        sampling_seed: int | None = None,
+    ) -> None:
+        if not 0 <= label_smoothing < 1:
+            allowed = "from 0 up to but without 1"
+            raise InputError("model.label_smoothing", allowed, label_smoothing, "0 switches it off")
+        changes = {"num_beams": num_beams, "length_penalty": length_penalty, "max_new_tokens": max_new_tokens}
+        changes |= {"no_repeat_ngram_size": no_repeat_ngram_size, "sampling_seed": sampling_seed}
+        self.decoding = preset(decoding or _protocol(task), **changes, temperature=temperature, top_p=top_p)
+        self.metric_names = (*_PREDICTED, *score_names(task))
+        super().__init__(
+            load_generator(backbone, gguf_file),
+            backbone,
+            task,
+            adapter,
+            new_parameters=(),
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_ratio=warmup_ratio,
+            warmup_steps=warmup_steps,
+            eval_rows=eval_rows,
+            tolerance=tolerance,
+        )
+        self.task = task
+        self.label_smoothing = label_smoothing
+        self.predictions: dict[int, list[Record]] = {}
+        self.unavailable: tuple[str, ...] = ()
+        self._written: dict[int, list[Record]] = {rank: [] for rank in adapter.ranks}
+        self._split = "validation"
+
+    def setup(self, stage: str) -> None:
+        """Take the tokenizer and the items from the trainer's data module."""
+        self.bind(cast(Any, self.trainer).datamodule)
+
+    def bind(self, data: TextData) -> None:
+        """Choose the data that indices and tokens belong to; `setup` does it with the trainer's.
+
+        Raises:
+            InputError: If the tokenizer has no end token.
+        """
+        self._data = data
+        self._end_ids = end_token_ids(data.tokenizer)
+
+    def build_metric(self) -> Metric:
+        """Perplexity, token accuracy and loss."""
+        return TokenMetrics()
+
+    def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
+        """Mean loss of a token in each group, and for each row its loss, its right tokens and its tokens (rows, 3)."""
+        logits, labels = self._predicted(batch)
+        counted = labels != _IGNORED
+        logits, targets = logits[counted].float(), labels[counted]  # (tokens, vocabulary), (tokens,)
+        smoothing = self.label_smoothing if self.training else 0.0
+        losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        by_row = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(counted, losses).sum(1)
+        right = torch.zeros_like(labels).masked_scatter(counted, (logits.argmax(-1) == targets).long()).sum(1)
+        tokens = counted.sum(1)
+        means = by_row.view(groups, -1).sum(1) / tokens.view(groups, -1).sum(1).clamp(min=1)
+        return means, torch.stack([by_row, right.to(by_row), tokens.to(by_row)], 1)
+
+    def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Count the tokens of one rank."""
+        metric.update(outputs)
+
+    def texts_at_ranks(self, batch: Batch) -> Iterator[tuple[int, list[str]]]:
+        """Rank and generated texts of a batch of prompts at each of `eval_ranks`, as many at once as fit `eval_rows`.
+
+        Raises:
+            InputError: If a prompt is too long, or the backbone cannot decode in that way.
+        """
+        tokenizer = self._data.tokenizer
+        rows = len(batch["input_ids"]) * self.decoding.num_beams
+        for ranks in self._chunks(self.eval_ranks, max(1, self.eval_rows // rows)):
+            written = generate_at_ranks(
+                self.model,
+                batch["input_ids"],
+                batch["attention_mask"],
+                ranks,
+                self.decoding,
+                self._end_ids,
+                cast(int, tokenizer.pad_token_id),
+            )
+            for rank, rows_of_rank in zip(ranks, written, strict=True):
+                yield rank, [_text(tokenizer, tokens) for tokens in rows_of_rank]
+
+    def count(self, batch: Batch, split: int) -> None:
+        """Predict a batch with labels, or generate from a batch of prompts, at every rank."""
+        if "labels" in batch:
+            for rank, _, outputs in self.outputs_at_ranks(batch):
+                self.update_metric(self._metric(rank), outputs, batch, split)
+            return
+        for rank, texts in self.texts_at_ranks(batch):
+            numbered = zip(batch["index"].tolist(), texts, strict=True)
+            self._written[rank] += [{"index": index, "text": text} for index, text in numbered]
+
+    def figures(self, rank: int) -> dict[str, float]:
+        """What was predicted and what was written at one rank, in figures; those of no batch are left out."""
+        metric = self._metric(rank)
+        metric.update(torch.zeros(0, 3, device=self.device))  # torchmetrics would warn where there were no rows at all
+        predicted = metric.compute()
+        metric.reset()
+        records = _from_all_processes(self._written[rank])
+        self._written[rank] = []
+        if not records:
+            return cast(dict[str, float], predicted)
+        self.predictions[rank] = sorted(records, key=lambda record: cast(int, record["index"]))
+        return {**predicted, **self._scores(rank)}
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the texts of the evaluation before."""
+        self._begin("validation")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the texts of the evaluation before."""
+        self._begin("test")
+
+    def records(self, rank: int, most: int | None = None) -> list[Record]:
+        """What the last evaluation wrote at a rank, with what it was written for.
+
+        Args:
+            rank: The rank.
+            most: Largest number of items, the first ones; None for all.
+
+        Returns:
+            For each item its `index`, `input`, `references`, `output` and `score`, the ROUGE-L of this one text, 0..1
+            (None without references).
+        """
+        items = self._data.items(self._split)
+        return [_described(record, items[record["index"]]) for record in self.predictions.get(rank, [])[:most]]
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Record]:
+        """One record a row: its index, and the text at each asked rank."""
+        records: list[Record] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
+        for rank, texts in self.texts_at_ranks(batch):
+            for record, text in zip(records, texts, strict=True):
+                record["ranks"][str(rank)] = {"text": text}
+        return records
+
+    def _predicted(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits (rows, T, vocabulary) and the labels (rows, T) that they predict."""
+        model, labels = cast(Any, self.model), batch["labels"]
+        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
+        if model.config.is_encoder_decoder:
+            inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
+            return model(**inputs).logits, labels
+        return model(**inputs).logits[:, :-1], labels[:, 1:]
+
+    def _scores(self, rank: int) -> dict[str, float]:
+        items = self._data.items(self._split)
+        texts = [record["text"] for record in self.predictions[rank]]
+        scores = score_texts(self.task, texts, [items[record["index"]] for record in self.predictions[rank]])
+        missing = tuple(name for name, value in scores.items() if value is None)
+        if missing and missing != self.unavailable:
+            rank_zero_info(meteor.HOW_TO_INSTALL)
+        self.unavailable = missing
+        return {name: value for name, value in scores.items() if value is not None}
+
+    def _begin(self, split: Literal["validation", "test"]) -> None:
+        self._split = split
+        self.predictions = {}
+        self._written = {rank: [] for rank in self._written}
+
+
+def _protocol(task: str) -> PresetName:
+    """The preset of a data set, or the one of E2E, whose style the embedded set has."""
+    if task.startswith("webnlg"):
+        return "webnlg"
+    return "dart" if task.startswith("dart") else "e2e"
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
+    """The text of generated tokens up to an empty line, without white space around it."""
+    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return cast(str, text).split("\n\n")[0].strip()
+
+
+def _described(record: Record, item: Item) -> Record:
+    text, references = record["text"], list(item.references)
+    score = item_score(text, references) if references else None
+    return {
+        "index": record["index"],
+        "input": item.source,
+        "references": references,
+        "output": text,
+        "score": score,
+    }
+
+
+def _from_all_processes(records: list[Record]) -> list[Record]:
+    if not (dist.is_available() and dist.is_initialized()):
+        return records
+    shares: list[list[Record]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(shares, records)
+    return [record for share in shares for record in share]
