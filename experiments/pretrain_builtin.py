@@ -2,24 +2,25 @@
 
     python experiments/pretrain_builtin.py --output dylora/assets
 
-RoBERTa learns masked words in pairs of texts that are about the same or about similar restaurants, so that its
-attention finds in one text what the other says; it never sees an entailment label. GPT-2 learns to continue texts with
-more texts, and meaning representations with more meaning representations, but never a representation with its text.
-Only combinations of attributes of the training split occur.
+RoBERTa reads pairs of texts. It learns hidden words; to tell which clauses of the second text were changed to another
+value (as ELECTRA learns replaced words); and whether a second text of several clauses is about another restaurant
+throughout (as BERT learns next sentences). It never sees the one-clause pairs of the entailment task. GPT-2 learns to
+continue texts with more texts, and meaning representations with more meaning representations, but never a
+representation with its text. Only combinations of attributes of the training split occur.
 """
 
 import argparse
 import json
 import random
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from tokenizers import ByteLevelBPETokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     GPT2Config,
@@ -32,9 +33,10 @@ from transformers import (
     RobertaTokenizer,
     get_cosine_schedule_with_warmup,
 )
+from transformers.modeling_outputs import MaskedLMOutput
 
 from dylora.data import grammar
-from dylora.data.grammar import VALUES, Meaning
+from dylora.data.grammar import Meaning
 
 VOCABULARY = 896
 POSITIONS = 128
@@ -44,20 +46,8 @@ HEADS = 4
 BATCH_SIZE = 32
 LEARNING_RATE = 1e-3
 SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's, in its order
-PAD, SEP, MASK = 1, 2, 4
+BOS, PAD, SEP, MASK = 0, 1, 2, 4
 IGNORED = -100  # label of the tokens that the loss leaves out
-Between = dict[tuple[int, int], list[int]]
-
-
-def similar(meaning: Meaning, rng: random.Random) -> Meaning:
-    """A meaning of the training split with some of the attributes changed and another name."""
-    while True:
-        other = {
-            slot: grammar.pick(rng, VALUES[slot]) if slot == "name" or rng.random() < 0.7 else value
-            for slot, value in meaning.items()
-        }
-        if other["name"] != meaning["name"] and grammar.split_of(other) == "train":
-            return other
 
 
 def part(meaning: Meaning, rng: random.Random) -> Meaning:
@@ -65,17 +55,6 @@ def part(meaning: Meaning, rng: random.Random) -> Meaning:
     attributes = grammar.shuffled(rng, [slot for slot in meaning if slot != "name"])
     kept = attributes[: 1 + int(rng.random() * len(attributes))]
     return {slot: value for slot, value in meaning.items() if slot == "name" or slot in kept}
-
-
-def text_pair(rng: random.Random) -> tuple[str, str]:
-    """A text about one restaurant, or two, and a sentence that repeats some of it."""
-    if rng.random() < 0.7:
-        meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 2))
-        first = grammar.describe(meaning, rng)
-    else:
-        meaning = grammar.draw_meaning(rng, "train", 2)
-        first = grammar.contrast(meaning, similar(meaning, rng), rng)
-    return first, grammar.state(part(meaning, rng), rng, avoid=first if rng.random() < 0.5 else "")
 
 
 def document(rng: random.Random) -> str:
@@ -90,7 +69,7 @@ def document(rng: random.Random) -> str:
 def learn_bpe(seed: int, special_tokens: list[str]) -> tuple[dict[str, int], Any]:
     """Vocabulary and merges of a byte-level BPE, from texts and meaning representations."""
     rng = random.Random(f"{seed}/bpe")
-    texts = [document(rng) for _ in range(4000)] + [" ".join(text_pair(rng)) for _ in range(4000)]
+    texts = [document(rng) for _ in range(4000)] + [facts(rng)[2] for _ in range(4000)]
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(texts, VOCABULARY, show_progress=False, special_tokens=special_tokens)
     model = json.loads(bpe.to_str())["model"]
@@ -139,41 +118,104 @@ def make_gpt2(seed: int) -> tuple[GPT2LMHeadModel, GPT2Tokenizer]:
     return GPT2LMHeadModel(config), tokenizer
 
 
-def corrupt(ids: list[int], between: Between, rng: random.Random) -> tuple[list[int], list[int]]:
-    """Hide or replace tokens, most of them in the second text, and label those with what they were.
+def facts(rng: random.Random) -> tuple[Meaning, dict[str, str], str]:
+    """A meaning of two to four attributes, the clause for each, and the sentence that says them."""
+    meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 3))
+    said = grammar.wordings(meaning, rng)
+    return meaning, said, grammar.sentence(meaning["name"], list(said.values()))
 
-    Only tokens that their two neighbours do not determine are touched, and a replacement is a token that occurs
-    elsewhere between the same neighbours: so the first text is needed to tell what was there, or that it is wrong.
+
+Example = tuple[list[int], list[int], list[int]]  # input ids; ids to recover; whether a token was changed
+
+
+def example(tokenizer: RobertaTokenizer, rng: random.Random) -> tuple[Example, int]:
+    """`<s> a </s></s> b </s>`: b says some attributes of a again, with gaps, or with other values.
+
+    Returns:
+        The tokens, and whether b, of two clauses or more, is about another restaurant throughout (1) or about the same
+        (0); neither where it is mixed or short.
     """
-    inputs, labels = list(ids), [IGNORED] * len(ids)
-    second = ids.index(SEP) + 2
-    for i in range(1, len(ids) - 1):
-        candidates = between[ids[i - 1], ids[i + 1]]
-        hide, replace = (0.4, 0.3) if i >= second else (0.15, 0.0)
-        chance = rng.random()
-        if chance < hide + replace and len(set(candidates)) > 1:
-            labels[i] = ids[i]
-            inputs[i] = MASK if chance < hide else grammar.pick(rng, candidates)
-    return inputs, labels
+    meaning, said, first = facts(rng)
+    inputs, hidden = hide(tokenizer(first)["input_ids"], 0.1, rng)
+    rows: Example = ([*inputs, SEP], [*hidden, IGNORED], [IGNORED] * (len(inputs) + 1))
+    slots = grammar.shuffled(rng, list(said))[: 1 + int(rng.random() * len(said))]
+    extend(rows, plain_ids(tokenizer, meaning["name"]), changed=IGNORED)
+    share = grammar.pick(rng, (0.0, 0.5, 1.0))  # of changed clauses
+    for number, slot in enumerate(slots):
+        link = "" if number == 0 else " and" if number == len(slots) - 1 else ","
+        if rng.random() < share:
+            clause = grammar.changed_wording(meaning, slot, rng)
+            extend(rows, plain_ids(tokenizer, f"{link} {clause}"), changed=1)
+        else:
+            inputs, hidden = hide(plain_ids(tokenizer, f"{link} {said[slot]}"), 0.3, rng)
+            extend(rows, inputs, hidden, changed=0)
+    extend(rows, [*plain_ids(tokenizer, "."), SEP], changed=IGNORED)
+    return rows, IGNORED if share == 0.5 or len(slots) == 1 else int(share)
 
 
-def masked_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
-    """Endless batches of `<s> a </s></s> b </s>` with tokens to recover, texts of similar length together."""
-    between: Between = defaultdict(list)
+def plain_ids(tokenizer: RobertaTokenizer, text: str) -> list[int]:
+    """Token ids of a piece of text, without special tokens."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def hide(ids: list[int], share: float, rng: random.Random) -> tuple[list[int], list[int]]:
+    """Replace a share of the tokens, special ones aside, by the mask; and what they were."""
+    masked = [token not in (BOS, SEP) and rng.random() < share for token in ids]
+    inputs = [MASK if is_masked else token for token, is_masked in zip(ids, masked, strict=True)]
+    return inputs, [token if is_masked else IGNORED for token, is_masked in zip(ids, masked, strict=True)]
+
+
+def extend(rows: Example, ids: list[int], hidden: list[int] | None = None, *, changed: int) -> None:
+    """Append tokens to an example; a hidden token is not asked whether it was changed."""
+    hidden = hidden or [IGNORED] * len(ids)
+    rows[0].extend(ids)
+    rows[1].extend(hidden)
+    rows[2].extend(changed if token == IGNORED else IGNORED for token in hidden)
+
+
+def pair_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
+    """Endless batches of examples."""
     while True:
-        firsts, seconds = zip(*(text_pair(rng) for _ in range(100 * BATCH_SIZE)), strict=True)
-        encoded = sorted(tokenizer(firsts, seconds, truncation=True)["input_ids"], key=len)
-        for ids in encoded:
-            for before, token, after in zip(ids, ids[1:], ids[2:], strict=False):
-                between[before, after] = [*between[before, after][-99:], token]
-        for start in grammar.shuffled(rng, range(0, len(encoded), BATCH_SIZE)):
-            pairs = [corrupt(ids, between, rng) for ids in encoded[start : start + BATCH_SIZE]]
-            inputs = padded([pair[0] for pair in pairs], PAD)
-            labels = padded([pair[1] for pair in pairs], IGNORED)
-            yield {"input_ids": inputs, "attention_mask": (inputs != PAD).long(), "labels": labels}
+        examples, unrelated = zip(*(example(tokenizer, rng) for _ in range(BATCH_SIZE)), strict=True)
+        inputs, hidden, changed = zip(*examples, strict=True)
+        ids = padded(inputs, PAD)
+        yield {
+            "input_ids": ids,
+            "attention_mask": (ids != PAD).long(),
+            "labels": padded(hidden, IGNORED),
+            "changed": padded(changed, IGNORED),
+            "unrelated": torch.tensor(unrelated),
+        }
 
 
-def padded(rows: list[list[int]], value: int) -> Tensor:
+class ChangeDetector(nn.Module):
+    """RoBERTa while it is pretrained, with a classifier of tokens and one of pairs, which are dropped afterwards.
+
+    That of tokens is on the last layer but one, so that the vector of the pair can gather what the tokens know.
+    """
+
+    def __init__(self, roberta: RobertaForMaskedLM) -> None:
+        super().__init__()
+        self.roberta = roberta
+        self.of_tokens = nn.Linear(HIDDEN, 1)
+        self.of_pairs = nn.Linear(HIDDEN, 1)
+
+    def forward(self, changed: Tensor, unrelated: Tensor, **inputs: Tensor) -> MaskedLMOutput:
+        """The masked language model's loss and those of the classifiers, added."""
+        output: MaskedLMOutput = self.roberta(**inputs, output_hidden_states=True)
+        tokens = binary_loss(self.of_tokens(output.hidden_states[-2]), changed)
+        pairs = binary_loss(self.of_pairs(output.hidden_states[-1][:, 0]), unrelated)
+        return MaskedLMOutput(loss=output.loss + tokens + pairs)
+
+
+def binary_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (*, 1) for targets (*) of 0 and 1, where a target is given."""
+    asked = targets != IGNORED
+    return F.binary_cross_entropy_with_logits(logits.squeeze(-1)[asked], targets[asked].float())
+
+
+def padded(rows: Sequence[list[int]], value: int) -> Tensor:
     """Rows of unequal length as one tensor `(rows, longest)`."""
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
@@ -190,7 +232,7 @@ def causal_batches(tokenizer: GPT2Tokenizer, rng: random.Random) -> Iterator[dic
         yield {"input_ids": block, "labels": block}
 
 
-def pretrain(model: PreTrainedModel, batches: Iterator[dict[str, Tensor]], steps: int) -> None:
+def pretrain(model: nn.Module, batches: Iterator[dict[str, Tensor]], steps: int) -> None:
     """Plain AdamW training with warm-up and a cosine schedule."""
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = get_cosine_schedule_with_warmup(optimizer, steps // 20, steps)
@@ -226,7 +268,7 @@ def make(name: str, folder: Path, steps: int, seed: int) -> None:
     rng = random.Random(f"{seed}/{name}")
     if name == "roberta":
         roberta, roberta_tokenizer = make_roberta(seed)
-        pretrain(roberta, masked_batches(roberta_tokenizer, rng), steps)
+        pretrain(ChangeDetector(roberta), pair_batches(roberta_tokenizer, rng), steps)
         save(roberta, roberta_tokenizer, folder)
     else:
         gpt2, gpt2_tokenizer = make_gpt2(seed)
@@ -239,7 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder to write roberta/ and gpt2/ into")
     parser.add_argument("--only", choices=("roberta", "gpt2"), help="make one of the two (default: both)")
-    parser.add_argument("--steps", type=int, default=1600, help="optimizer steps for each (default: 1600)")
+    parser.add_argument("--steps", type=int, default=2000, help="optimizer steps for each (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, texts and masks (default: 0)")
     options = parser.parse_args()
     for name in [options.only] if options.only else ["roberta", "gpt2"]:

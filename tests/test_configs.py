@@ -54,11 +54,16 @@ def test_glue_has_the_values_of_table_8(name):
     assert config["rank_sampling"]["distribution"] == "uniform"
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS + sorted(CONFIGS.glob("trainer/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXPERIMENTS + sorted(CONFIGS.glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_the_first_line_is_the_command(path):
     words = shlex.split(path.read_text().splitlines()[0].removeprefix("#"))
     assert words[:4] == ["python", "-m", "dylora", "fit"]
     assert str(path.relative_to(CONFIGS.parent)) in words
+
+
+def test_the_text_demo_builds(monkeypatch, tmp_path):
+    cli = _build(["--config", CONFIGS / "nlg" / "demo.yaml"], monkeypatch, tmp_path)
+    assert (cli.model.task, cli.datamodule.set_name) == ("restaurants", "restaurants")
 
 
 def test_the_ddp_overlay_is_taken_as_a_second_config(backbone, monkeypatch, tmp_path):

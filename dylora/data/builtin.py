@@ -8,7 +8,7 @@ import random
 from typing import TypedDict
 
 from dylora.data import grammar
-from dylora.data.grammar import ATTRIBUTES, SPLITS, VALUES, Meaning
+from dylora.data.grammar import SPLITS, Meaning
 from dylora.errors import InputError
 
 ENTAILMENT_SIZES = {"train": 4000, "validation": 500, "test": 500}
@@ -52,9 +52,8 @@ def table_to_text(split: str) -> list[TableToTextRow]:
 def entailment(split: str) -> list[EntailmentRow]:
     """Pairs of sentences, half of them entailed.
 
-    The premise describes one restaurant, or two side by side. The hypothesis states one or two attributes of one
-    of them in other words; where it is not entailed, one attribute has another value (that of the other restaurant,
-    where there are two) or was not mentioned. Neither sentence gives the label away alone.
+    The premise says three attributes of a restaurant, the hypothesis one of them: in the premise's words where it is
+    entailed, with another value where it is not. The hypothesis alone does not give the label away.
 
     Args:
         split: `train` (4,000 rows), `validation` or `test` (500 rows each).
@@ -66,8 +65,12 @@ def entailment(split: str) -> list[EntailmentRow]:
     rows: dict[tuple[str, str], EntailmentRow] = {}
     while len(rows) < ENTAILMENT_SIZES[split]:
         label = len(rows) % 2
-        make = _about_two if rng.random() < 0.25 else _about_one
-        premise, hypothesis = make(rng, split, label)
+        meaning = grammar.draw_meaning(rng, split, 3)
+        said = grammar.wordings(meaning, rng)
+        slot = grammar.pick(rng, list(said))
+        claim = grammar.changed_wording(meaning, slot, rng) if label else said[slot]
+        premise = grammar.sentence(meaning["name"], list(said.values()))
+        hypothesis = grammar.sentence(meaning["name"], [claim])
         rows.setdefault((premise, hypothesis), {"sentence1": premise, "sentence2": hypothesis, "label": label})
     return grammar.shuffled(rng, list(rows.values()))
 
@@ -84,46 +87,3 @@ def _references(meaning: Meaning, rng: random.Random) -> list[str]:
     while len(texts) < REFERENCES:
         texts[grammar.describe(meaning, rng)] = None
     return list(texts)
-
-
-def _about_one(rng: random.Random, split: str, label: int) -> tuple[str, str]:
-    """Premise and hypothesis about a single restaurant."""
-    truth = grammar.draw_meaning(rng, split, 2 + int(rng.random() * 2))
-    premise = grammar.describe(truth, rng)
-    claim = _subset(truth, rng)
-    slot = pick_attribute(claim, rng)
-    if label and rng.random() < 0.25:
-        del claim[slot]
-        slot = grammar.pick(rng, [slot for slot in ATTRIBUTES if slot not in truth])
-        claim[slot] = grammar.pick(rng, VALUES[slot])
-    elif label:
-        claim[slot] = grammar.pick(rng, [value for value in VALUES[slot] if value != truth[slot]])
-    return premise, grammar.state(claim, rng, avoid=premise)
-
-
-def _about_two(rng: random.Random, split: str, label: int) -> tuple[str, str]:
-    """Premise about two restaurants with nothing in common, hypothesis about one of them."""
-    while True:
-        first = grammar.draw_meaning(rng, split, 2)
-        others = {slot: [value for value in VALUES[slot] if value != first[slot]] for slot in first}
-        second = {slot: grammar.pick(rng, values) for slot, values in others.items()}
-        if grammar.split_of(second) == split:
-            break
-    premise = grammar.contrast(first, second, rng)
-    claim = _subset(first, rng)
-    if label:
-        slot = pick_attribute(claim, rng)
-        claim[slot] = second[slot]
-    return premise, grammar.state(claim, rng, avoid=premise)
-
-
-def _subset(meaning: Meaning, rng: random.Random) -> Meaning:
-    """The name and one or two of the attributes."""
-    attributes = grammar.shuffled(rng, [slot for slot in meaning if slot != "name"])
-    kept = attributes[: 1 + int(rng.random() * 2)]
-    return {slot: value for slot, value in meaning.items() if slot == "name" or slot in kept}
-
-
-def pick_attribute(meaning: Meaning, rng: random.Random) -> str:
-    """One of the attributes that a meaning has."""
-    return grammar.pick(rng, [slot for slot in meaning if slot != "name"])

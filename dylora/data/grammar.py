@@ -240,8 +240,28 @@ def state(meaning: Meaning, rng: random.Random, avoid: str = "") -> str:
         options = clauses(slot, meaning[slot])
         fresh = [clause for clause in options if clause.split(" ", 1)[1] not in avoid]
         said.append(pick(rng, fresh or options))
+    return sentence(meaning.get("name", "It"), said)
+
+
+def wordings(meaning: Meaning, rng: random.Random) -> dict[str, str]:
+    """A clause for each attribute of a meaning, the attributes in random order."""
+    attributes = shuffled(rng, [slot for slot in ATTRIBUTES if slot in meaning])
+    return {slot: pick(rng, clauses(slot, meaning[slot])) for slot in attributes}
+
+
+def changed_wording(meaning: Meaning, slot: str, rng: random.Random) -> str:
+    """A clause that says another value of one attribute."""
+    return pick(rng, clauses(slot, pick(rng, [value for value in VALUES[slot] if value != meaning[slot]])))
+
+
+def sentence(subject: str, said: Sequence[str]) -> str:
+    """Clauses behind one subject.
+
+    >>> sentence("The Mill", ["is cheap", "is an inn", "serves pizza"])
+    'The Mill is cheap, is an inn and serves pizza.'
+    """
     listed = ", ".join(said[:-1]) + (" and " if said[:-1] else "") + said[-1]
-    return f"{meaning.get('name', 'It')} {listed}."
+    return f"{subject} {listed}."
 
 
 def contrast(first: Meaning, second: Meaning, rng: random.Random) -> str:
