@@ -61,6 +61,7 @@ def load_classifier(name: str, num_outputs: int) -> tuple[PreTrainedModel, list[
     Raises:
         InputError: If there is no such backbone, its folder lacks files, or the hub cannot be reached.
     """
+    _config(name, {})  # without a network this alone fails, after one round of retries and not one for every file
     return _load(AutoModelForSequenceClassification, name, num_labels=num_outputs)
 
 

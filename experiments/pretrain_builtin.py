@@ -2,9 +2,7 @@
 
     python experiments/pretrain_builtin.py --output dylora/assets
 
-RoBERTa reads pairs of texts. It learns hidden words; to tell which clauses of the second text were changed to another
-value (as ELECTRA learns replaced words); and whether a second text of several clauses is about another restaurant
-throughout (as BERT learns next sentences). It never sees the one-clause pairs of the entailment task. GPT-2 learns to
+RoBERTa reads pairs of texts that say the same in different words, with hidden words to find. GPT-2 learns to
 continue texts with more texts, and meaning representations with more meaning representations, but never a
 representation with its text. Only combinations of attributes of the training split occur.
 """
@@ -18,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from tokenizers import ByteLevelBPETokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -33,7 +30,6 @@ from transformers import (
     RobertaTokenizer,
     get_cosine_schedule_with_warmup,
 )
-from transformers.modeling_outputs import MaskedLMOutput
 
 from dylora.data import grammar
 from dylora.data.grammar import Meaning
@@ -88,7 +84,6 @@ def make_roberta(seed: int) -> tuple[RobertaForMaskedLM, RobertaTokenizer]:
         intermediate_size=4 * HIDDEN,
         max_position_embeddings=POSITIONS + 2,  # RoBERTa counts positions from the padding id + 1 on
         type_vocab_size=1,
-        initializer_range=0.06,  # the default, 0.02, is meant for wide models and learns much later here
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         bos_token_id=tokenizer.bos_token_id,
@@ -125,97 +120,28 @@ def facts(rng: random.Random) -> tuple[Meaning, dict[str, str], str]:
     return meaning, said, grammar.sentence(meaning["name"], list(said.values()))
 
 
-Example = tuple[list[int], list[int], list[int]]  # input ids; ids to recover; whether a token was changed
+def denoising_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
+    """Endless batches of `<s> a </s></s> b </s>`, b saying a in other words; 15 % of the tokens are hidden.
 
-
-def example(tokenizer: RobertaTokenizer, rng: random.Random) -> tuple[Example, int]:
-    """`<s> a </s></s> b </s>`: b says some attributes of a again, with gaps, or with other values.
-
-    Returns:
-        The tokens, and whether b, of two clauses or more, is about another restaurant throughout (1) or about the same
-        (0); neither where it is mixed or short.
+    All tokens are to be told, hidden or not: so the vectors of the last layer keep the words, which a task needs.
     """
-    meaning, said, first = facts(rng)
-    inputs, hidden = hide(tokenizer(first)["input_ids"], 0.1, rng)
-    rows: Example = ([*inputs, SEP], [*hidden, IGNORED], [IGNORED] * (len(inputs) + 1))
-    slots = grammar.shuffled(rng, list(said))[: 1 + int(rng.random() * len(said))]
-    extend(rows, plain_ids(tokenizer, meaning["name"]), changed=IGNORED)
-    share = grammar.pick(rng, (0.0, 0.5, 1.0))  # of changed clauses
-    for number, slot in enumerate(slots):
-        link = "" if number == 0 else " and" if number == len(slots) - 1 else ","
-        if rng.random() < share:
-            clause = grammar.changed_wording(meaning, slot, rng)
-            extend(rows, plain_ids(tokenizer, f"{link} {clause}"), changed=1)
-        else:
-            inputs, hidden = hide(plain_ids(tokenizer, f"{link} {said[slot]}"), 0.3, rng)
-            extend(rows, inputs, hidden, changed=0)
-    extend(rows, [*plain_ids(tokenizer, "."), SEP], changed=IGNORED)
-    return rows, IGNORED if share == 0.5 or len(slots) == 1 else int(share)
-
-
-def plain_ids(tokenizer: RobertaTokenizer, text: str) -> list[int]:
-    """Token ids of a piece of text, without special tokens."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
-
-
-def hide(ids: list[int], share: float, rng: random.Random) -> tuple[list[int], list[int]]:
-    """Replace a share of the tokens, special ones aside, by the mask; and what they were."""
-    masked = [token not in (BOS, SEP) and rng.random() < share for token in ids]
-    inputs = [MASK if is_masked else token for token, is_masked in zip(ids, masked, strict=True)]
-    return inputs, [token if is_masked else IGNORED for token, is_masked in zip(ids, masked, strict=True)]
-
-
-def extend(rows: Example, ids: list[int], hidden: list[int] | None = None, *, changed: int) -> None:
-    """Append tokens to an example; a hidden token is not asked whether it was changed."""
-    hidden = hidden or [IGNORED] * len(ids)
-    rows[0].extend(ids)
-    rows[1].extend(hidden)
-    rows[2].extend(changed if token == IGNORED else IGNORED for token in hidden)
-
-
-def pair_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
-    """Endless batches of examples."""
     while True:
-        examples, unrelated = zip(*(example(tokenizer, rng) for _ in range(BATCH_SIZE)), strict=True)
-        inputs, hidden, changed = zip(*examples, strict=True)
-        ids = padded(inputs, PAD)
+        pairs = [
+            (text, grammar.state(meaning, rng, avoid=text))
+            for meaning, _, text in (facts(rng) for _ in range(BATCH_SIZE))
+        ]
+        encoded = tokenizer(*map(list, zip(*pairs, strict=True)), truncation=True)["input_ids"]
+        ids = padded(encoded, PAD)
+        chance = padded([[rng.random() for _ in row] for row in encoded], 1.0)
+        hidden = (chance < 0.15) & (ids != BOS) & (ids != SEP)
         yield {
-            "input_ids": ids,
+            "input_ids": ids.masked_fill(hidden, MASK),
             "attention_mask": (ids != PAD).long(),
-            "labels": padded(hidden, IGNORED),
-            "changed": padded(changed, IGNORED),
-            "unrelated": torch.tensor(unrelated),
+            "labels": ids.masked_fill(ids == PAD, IGNORED),
         }
 
 
-class ChangeDetector(nn.Module):
-    """RoBERTa while it is pretrained, with a classifier of tokens and one of pairs, which are dropped afterwards.
-
-    That of tokens is on the last layer but one, so that the vector of the pair can gather what the tokens know.
-    """
-
-    def __init__(self, roberta: RobertaForMaskedLM) -> None:
-        super().__init__()
-        self.roberta = roberta
-        self.of_tokens = nn.Linear(HIDDEN, 1)
-        self.of_pairs = nn.Linear(HIDDEN, 1)
-
-    def forward(self, changed: Tensor, unrelated: Tensor, **inputs: Tensor) -> MaskedLMOutput:
-        """The masked language model's loss and those of the classifiers, added."""
-        output: MaskedLMOutput = self.roberta(**inputs, output_hidden_states=True)
-        tokens = binary_loss(self.of_tokens(output.hidden_states[-2]), changed)
-        pairs = binary_loss(self.of_pairs(output.hidden_states[-1][:, 0]), unrelated)
-        return MaskedLMOutput(loss=output.loss + tokens + pairs)
-
-
-def binary_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (*, 1) for targets (*) of 0 and 1, where a target is given."""
-    asked = targets != IGNORED
-    return F.binary_cross_entropy_with_logits(logits.squeeze(-1)[asked], targets[asked].float())
-
-
-def padded(rows: Sequence[list[int]], value: int) -> Tensor:
+def padded(rows: Sequence[list[Any]], value: float) -> Tensor:
     """Rows of unequal length as one tensor `(rows, longest)`."""
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
@@ -268,7 +194,7 @@ def make(name: str, folder: Path, steps: int, seed: int) -> None:
     rng = random.Random(f"{seed}/{name}")
     if name == "roberta":
         roberta, roberta_tokenizer = make_roberta(seed)
-        pretrain(ChangeDetector(roberta), pair_batches(roberta_tokenizer, rng), steps)
+        pretrain(roberta, denoising_batches(roberta_tokenizer, rng), steps)
         save(roberta, roberta_tokenizer, folder)
     else:
         gpt2, gpt2_tokenizer = make_gpt2(seed)
@@ -281,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder to write roberta/ and gpt2/ into")
     parser.add_argument("--only", choices=("roberta", "gpt2"), help="make one of the two (default: both)")
-    parser.add_argument("--steps", type=int, default=2000, help="optimizer steps for each (default: 2000)")
+    parser.add_argument("--steps", type=int, default=500, help="optimizer steps for each (default: 500)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, texts and masks (default: 0)")
     options = parser.parse_args()
     for name in [options.only] if options.only else ["roberta", "gpt2"]:

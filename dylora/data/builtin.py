@@ -14,6 +14,12 @@ from dylora.errors import InputError
 ENTAILMENT_SIZES = {"train": 4000, "validation": 500, "test": 500}
 TABLE_TO_TEXT_SIZES = {"train": 2000, "validation": 250, "test": 250}
 REFERENCES = 4
+# For the attributes that a hypothesis is about: the value that entails it, and its wordings.
+CLAIMS = {
+    "priceRange": ("cheap", ("suits a small budget", "is a place to eat for little money")),
+    "customer rating": ("high", ("is worth a visit", "pleases its guests")),
+    "familyFriendly": ("yes", ("is right for a family", "is a place to take the children to")),
+}
 
 
 class TableToTextRow(TypedDict):
@@ -52,8 +58,9 @@ def table_to_text(split: str) -> list[TableToTextRow]:
 def entailment(split: str) -> list[EntailmentRow]:
     """Pairs of sentences, half of them entailed.
 
-    The premise says three attributes of a restaurant, the hypothesis one of them: in the premise's words where it is
-    entailed, with another value where it is not. The hypothesis alone does not give the label away.
+    The premise says four attributes of a restaurant, one of them its price, its rating or whether it welcomes children.
+    The hypothesis claims in general terms that it is affordable, good, or right for families; it never says more than
+    that, so that only the premise's wording, one of several for each value, tells whether it is entailed.
 
     Args:
         split: `train` (4,000 rows), `validation` or `test` (500 rows each).
@@ -65,12 +72,12 @@ def entailment(split: str) -> list[EntailmentRow]:
     rows: dict[tuple[str, str], EntailmentRow] = {}
     while len(rows) < ENTAILMENT_SIZES[split]:
         label = len(rows) % 2
-        meaning = grammar.draw_meaning(rng, split, 3)
-        said = grammar.wordings(meaning, rng)
-        slot = grammar.pick(rng, list(said))
-        claim = grammar.changed_wording(meaning, slot, rng) if label else said[slot]
-        premise = grammar.sentence(meaning["name"], list(said.values()))
-        hypothesis = grammar.sentence(meaning["name"], [claim])
+        meaning = grammar.draw_meaning(rng, split, 4)
+        judged = [slot for slot in CLAIMS if slot in meaning]
+        if len(judged) != 1 or (meaning[judged[0]] == CLAIMS[judged[0]][0]) != (label == 0):
+            continue
+        premise = grammar.sentence(meaning["name"], list(grammar.wordings(meaning, rng).values()))
+        hypothesis = grammar.sentence(meaning["name"], [grammar.pick(rng, CLAIMS[judged[0]][1])])
         rows.setdefault((premise, hypothesis), {"sentence1": premise, "sentence2": hypothesis, "label": label})
     return grammar.shuffled(rng, list(rows.values()))
 

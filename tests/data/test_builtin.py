@@ -33,9 +33,9 @@ def test_rows_are_the_same_every_time(rows_of):
 
 def test_first_entailment_row():
     assert builtin.entailment("test")[0] == {
-        "sentence1": "The Lantern is a restaurant, serves Italian food and gets one star out of five.",
-        "sentence2": "The Lantern serves Italian food.",
-        "label": 0,
+        "sentence1": "The Mill offers Italian dishes, is a coffee shop, lies at the harbour and has average prices.",
+        "sentence2": "The Mill suits a small budget.",
+        "label": 1,
     }
 
 
@@ -101,11 +101,13 @@ def test_references_name_the_restaurant_of_their_meaning():
         assert all(name in reference for reference in row["references"])
 
 
-def test_an_entailed_hypothesis_repeats_a_clause_of_its_premise_and_no_other_does():
+def test_a_hypothesis_is_entailed_by_one_value_of_its_attribute():
     for row in builtin.entailment("validation"):
-        name = next(name for name in grammar.VALUES["name"] if row["sentence2"].startswith(name))
-        clause = row["sentence2"].removeprefix(f"{name} ").removesuffix(".")
-        assert (f" {clause}" in row["sentence1"]) == (row["label"] == 0), row
+        claim = row["sentence2"].rstrip(".")
+        slot = next(slot for slot, (_, claims) in builtin.CLAIMS.items() if claim.endswith(claims))
+        value = builtin.CLAIMS[slot][0]
+        said = any(f" {clause}" in row["sentence1"] for clause in grammar.clauses(slot, value))
+        assert said == (row["label"] == 0), row
 
 
 def test_hypothesis_alone_does_not_solve_entailment():
@@ -158,7 +160,7 @@ def test_weights_load_in_full_precision_and_untouched_by_a_new_head():
     )
 
 
-def test_masked_language_model_is_trained():
+def test_masked_language_model_is_trained_to_restore_a_text():
     folder = asset_path("roberta")
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForMaskedLM.from_pretrained(folder).eval()
     rows = [row for row in builtin.entailment("validation") if row["label"] == 0][:64]
@@ -170,7 +172,8 @@ def test_masked_language_model_is_trained():
     inputs = targets.masked_fill(chosen, tokenizer.mask_token_id)
     with torch.no_grad():
         logits = model(input_ids=inputs, attention_mask=batch["attention_mask"]).logits
-    loss = torch.nn.functional.cross_entropy(logits[chosen], targets[chosen])
+    told = targets > 4
+    loss = torch.nn.functional.cross_entropy(logits[told], targets[told])
     assert loss < math.log(model.config.vocab_size) / 6
 
 
