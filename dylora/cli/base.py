@@ -100,7 +100,7 @@ class DyLoRACLI(LightningCLI):
         """Callbacks of a training run besides those that all kinds have."""
         return []
 
-    def after_predict(self, collected: CollectPredictions) -> None:
+    def write_further(self, collected: CollectPredictions) -> None:
         """Write more than the predictions themselves, in the first process."""
 
     def run_of_checkpoint(self) -> Path:
@@ -201,7 +201,7 @@ class DyLoRACLI(LightningCLI):
         chosen = self._get(self.config, "output")
         for path in write_predictions(collected, Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"):
             say(f"Written: {path}")
-        self.after_predict(collected)
+        self.write_further(collected)
 
 
 @rank_zero_only

@@ -33,7 +33,7 @@ class SentenceCLI(DyLoRACLI):
         """The test or validation splits."""
         return self.datamodule.split_names("predict")
 
-    def after_predict(self, collected: CollectPredictions) -> None:
+    def write_further(self, collected: CollectPredictions) -> None:
         """Write the leaderboard's files, if they are asked for."""
         if submission := self._get(self.config, "submission"):
             for path in write_submissions(collected, self.model.task, self.model.eval_ranks, Path(submission)):
