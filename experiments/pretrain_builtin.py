@@ -65,7 +65,7 @@ def document(rng: random.Random) -> str:
 def learn_bpe(seed: int, special_tokens: list[str]) -> tuple[dict[str, int], Any]:
     """Vocabulary and merges of a byte-level BPE, from texts and meaning representations."""
     rng = random.Random(f"{seed}/bpe")
-    texts = [document(rng) for _ in range(4000)] + [facts(rng)[2] for _ in range(4000)]
+    texts = [document(rng) for _ in range(4000)] + [facts(rng)[1] for _ in range(4000)]
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(texts, VOCABULARY, show_progress=False, special_tokens=special_tokens)
     model = json.loads(bpe.to_str())["model"]
@@ -113,11 +113,11 @@ def make_gpt2(seed: int) -> tuple[GPT2LMHeadModel, GPT2Tokenizer]:
     return GPT2LMHeadModel(config), tokenizer
 
 
-def facts(rng: random.Random) -> tuple[Meaning, dict[str, str], str]:
-    """A meaning of two to four attributes, the clause for each, and the sentence that says them."""
+def facts(rng: random.Random) -> tuple[Meaning, str]:
+    """A meaning of two to four attributes, and a sentence that says them."""
     meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 3))
-    said = grammar.wordings(meaning, rng)
-    return meaning, said, grammar.sentence(meaning["name"], list(said.values()))
+    said = list(grammar.wordings(meaning, rng).values())
+    return meaning, grammar.sentence(meaning["name"], said)
 
 
 def denoising_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterator[dict[str, Tensor]]:
@@ -127,8 +127,7 @@ def denoising_batches(tokenizer: RobertaTokenizer, rng: random.Random) -> Iterat
     """
     while True:
         pairs = [
-            (text, grammar.state(meaning, rng, avoid=text))
-            for meaning, _, text in (facts(rng) for _ in range(BATCH_SIZE))
+            (text, grammar.state(meaning, rng, avoid=text)) for meaning, text in (facts(rng) for _ in range(BATCH_SIZE))
         ]
         encoded = tokenizer(*map(list, zip(*pairs, strict=True)), truncation=True)["input_ids"]
         ids = padded(encoded, PAD)

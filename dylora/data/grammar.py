@@ -1,14 +1,13 @@
 """A small grammar of restaurant descriptions: meaning representations and the English that says them.
 
 A *meaning* maps slots to values, `{"name": "The Mill", "food": "Italian", "area": "riverside"}`; the name is always
-there, the other slots are optional. The grammar says a meaning in three ways:
+there, the other slots are optional. The grammar says a meaning in two ways:
 
     description  -> opening follow-up*
     opening      -> name "is" phrase | "There is" phrase "called" name | place "you will find" name "," phrase | ...
     phrase       -> article adjective* [food] noun place*
     follow-up    -> subject clause ["and" clause] "."
     statement    -> subject clause ("," clause)* ["and" clause] "."
-    contrast     -> (name clause ("while" | ", but" | "; ") name clause ".")+
 
 An adjective, noun, place or clause says one slot; each value has several wordings that share few words ("welcomes
 children", "is good for families"), and some values share words ("on the edge of town", "in the middle of town"), so
@@ -249,11 +248,6 @@ def wordings(meaning: Meaning, rng: random.Random) -> dict[str, str]:
     return {slot: pick(rng, clauses(slot, meaning[slot])) for slot in attributes}
 
 
-def changed_wording(meaning: Meaning, slot: str, rng: random.Random) -> str:
-    """A clause that says another value of one attribute."""
-    return pick(rng, clauses(slot, pick(rng, [value for value in VALUES[slot] if value != meaning[slot]])))
-
-
 def sentence(subject: str, said: Sequence[str]) -> str:
     """Clauses behind one subject.
 
@@ -262,20 +256,3 @@ def sentence(subject: str, said: Sequence[str]) -> str:
     """
     listed = ", ".join(said[:-1]) + (" and " if said[:-1] else "") + said[-1]
     return f"{subject} {listed}."
-
-
-def contrast(first: Meaning, second: Meaning, rng: random.Random) -> str:
-    """Say two meanings side by side, one sentence for each attribute.
-
-    Args:
-        first: A meaning.
-        second: A meaning with the same slots and another name.
-        rng: Chooses the words, the order and who is named first.
-    """
-    sentences = []
-    for slot in shuffled(rng, [slot for slot in ATTRIBUTES if slot in first]):
-        left, right = shuffled(rng, [first, second])
-        link = pick(rng, (" while ", ", but ", "; "))
-        said = [f"{each['name']} {pick(rng, clauses(slot, each[slot]))}" for each in (left, right)]
-        sentences.append(link.join(said) + ".")
-    return " ".join(sentences)

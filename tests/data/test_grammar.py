@@ -53,16 +53,6 @@ def test_statement_avoids_the_wording_of_the_other_text():
         assert statement == "Blue Door is an inn."
 
 
-def test_contrast_says_both_values_with_their_names():
-    first = {"name": "Blue Door", "eatType": "pub"}
-    second = {"name": "The Mill", "eatType": "restaurant"}
-    rng = random.Random(3)
-    for _ in range(20):
-        text = grammar.contrast(first, second, rng)
-        assert any(f"Blue Door is {noun}" in text for noun in ("a pub", "an inn"))
-        assert any(f"The Mill is a {noun}" in text for noun in ("restaurant", "diner"))
-
-
 def test_split_ignores_the_name():
     assert grammar.split_of(MEANING) == grammar.split_of({**MEANING, "name": "Casa Luna"})
 
