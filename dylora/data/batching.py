@@ -1,10 +1,10 @@
 """Which rows go into which batch of which process, and how a batch is padded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
 
@@ -71,3 +71,27 @@ class Collator:
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Batch of tensors under the rows' keys: (B, T) for lists of tokens, (B,) for numbers."""
         return dict(self._pad(rows))
+
+
+def loader_options(
+    rows: Any,  # noqa: ANN401 (a datasets.Dataset, which has no types)
+    sampler: Sampler[int],
+    batch_size: int,
+    num_workers: int,
+    collate_fn: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
+    seed: int,
+) -> dict[str, Any]:
+    """What every loader of this package is made with.
+
+    Its generator is its own, so that iterating draws nothing from the one that dropout uses.
+    """
+    return {
+        "dataset": rows,
+        "batch_size": batch_size,
+        "sampler": sampler,
+        "num_workers": num_workers,
+        "persistent_workers": num_workers > 0,
+        "collate_fn": collate_fn,
+        "pin_memory": torch.cuda.is_available(),
+        "generator": torch.Generator().manual_seed(seed),
+    }

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 
-from dylora.data.batching import Collator, EvaluationSampler, train_sampler
+from dylora.data.batching import Collator, EvaluationSampler, loader_options, train_sampler
 from dylora.data.glue_source import EMBEDDED, source_for
 from dylora.data.resumable import ResumableLoader
 from dylora.data.token_cache import default_cache_dir, token_limit, tokenised
@@ -201,17 +201,8 @@ class GLUEDataModule(LightningDataModule):
         if self._num_workers:
             # Tokenising is over; without this line the tokenizers library warns about every forked worker.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        return {
-            "dataset": self._splits[split].remove_columns(["length", "truncated"]),
-            "batch_size": batch_size,
-            "sampler": sampler,
-            "num_workers": self._num_workers,
-            "persistent_workers": self._num_workers > 0,
-            "collate_fn": Collator(self.tokenizer),
-            "pin_memory": torch.cuda.is_available(),
-            # Its own generator, so that iterating draws nothing from the one that dropout uses.
-            "generator": torch.Generator().manual_seed(self._seed),
-        }
+        rows = self._splits[split].remove_columns(["length", "truncated"])
+        return loader_options(rows, sampler, batch_size, self._num_workers, Collator(self.tokenizer), self._seed)
 
 
 def _check_at_least(least: int, **values: int) -> None:

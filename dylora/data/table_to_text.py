@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.architecture import Architecture, architecture_of
-from dylora.data.batching import EvaluationSampler, train_sampler
+from dylora.data.batching import EvaluationSampler, loader_options, train_sampler
 from dylora.data.completion import CompletionEncoder, Limits, Row, limits
 from dylora.data.completion_batching import CompletionCollator
 from dylora.data.completion_cache import encoded
@@ -244,17 +243,10 @@ class TableToTextDataModule(LightningDataModule):
         side: Literal["left", "right"] = "left" if kind == "prompts" and not self.is_encoder_decoder else "right"
         pad_id = self.tokenizer.pad_token_id
         assert pad_id is not None
-        return {
-            "dataset": rows.remove_columns(["length", "truncated", "cut_text"]),
-            "batch_size": batch_size,
-            "sampler": sampler,
-            "num_workers": self._num_workers,
-            "persistent_workers": self._num_workers > 0,
-            "collate_fn": CompletionCollator(pad_id, side),
-            "pin_memory": torch.cuda.is_available(),
-            # Its own generator, so that iterating draws nothing from the one that dropout uses.
-            "generator": torch.Generator().manual_seed(self._seed),
-        }
+        rows = rows.remove_columns(["length", "truncated", "cut_text"])
+        return loader_options(
+            rows, sampler, batch_size, self._num_workers, CompletionCollator(pad_id, side), self._seed
+        )
 
 
 def _check_at_least(least: int, **values: int) -> None:
