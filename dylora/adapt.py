@@ -26,8 +26,9 @@ _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 def adapt(model: Model, config: DyLoRAConfig) -> Model:
     """Put adapters into a model, in place, and freeze everything but them and the task head.
 
-    The head is what lies outside the backbone of a Hugging Face model with a task head; the output embedding of a
-    language model is not one. The active rank starts at `max_rank`, where the model is a plain LoRA.
+    The head is all that leads from the last hidden layer to the outputs of a Hugging Face model with a task head, the
+    pooler that some backbones (BERT) have inside included; the output embedding of a language model is not one. The
+    active rank starts at `max_rank`, where the model is a plain LoRA.
 
     Args:
         model: A Hugging Face model, or any module if `config.target_modules` is given.
@@ -55,12 +56,14 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
 
 
 def task_head(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters outside the backbone; none for a language model or a bare backbone."""
+    """The parameters outside the backbone and of its pooler; none for a language model or a bare backbone."""
     backbone = getattr(model, getattr(model, "base_model_prefix", "") or " ", None)
     output_embedding = getattr(model, "get_output_embeddings", lambda: None)()
     if backbone is None or output_embedding is not None:
         return []
-    inside = {id(parameter) for parameter in backbone.parameters()}
+    pooler = getattr(backbone, "pooler", None)
+    pooling = set() if pooler is None else {id(parameter) for parameter in pooler.parameters()}
+    inside = {id(parameter) for parameter in backbone.parameters()} - pooling
     return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
 

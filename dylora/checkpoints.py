@@ -36,7 +36,7 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         given = "none" if found is None else f"format {found.get('format')}"
         raise InputError("--ckpt_path", f"a dylora checkpoint of format {FORMAT}", given, "give a file that fit wrote")
     if found["task"] != expected["task"]:
-        fix = f"set --data.task {found['task']}, or choose another checkpoint"
+        fix = f"set --data.task {found['task']} (--set for text), or choose another checkpoint"
         raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
     theirs, ours = found["backbone"], expected["backbone"]
     if theirs["fingerprint"] != ours["fingerprint"]:

@@ -172,10 +172,10 @@ def test_the_parameter_report_counts_all_and_prints_one_line(adapted):
     model = adapted()
     report = count_parameters(model, 2)
     assert report.adapter == 4 * 2 * (16 + 16)  # 4 projections, 2 ranks, a row and a column of 16
-    assert report.head == 16 * 3 + 3
+    assert report.head == 16 * 16 + 16 + 16 * 3 + 3  # pooler and classifier
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     assert report.total == frozen + report.head + report.adapter
-    assert str(report).startswith(f"307 trainable of {report.total:,} (")
-    assert str(report).endswith("%): 256 adapter, 51 head")
+    assert str(report).startswith(f"579 trainable of {report.total:,} (")
+    assert str(report).endswith("%): 256 adapter, 323 head")
     with pytest.raises(InputError, match="rank: must be from 1 to max_rank 4, got 5"):
         count_parameters(model, 5)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from dylora.cli import score
 from dylora.cli.kinds import command_line_for
 from dylora.cli.parser import fail
 from dylora.cli.quiet import quiet
@@ -20,7 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     quiet()
     try:
-        completed = complete_arguments(sys.argv[1:] if arguments is None else arguments)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if given[:1] == ["score"]:
+            score.main(given[1:])
+            return
+        completed = complete_arguments(given)
         command_line_for(completed)(completed)
     except InputError as error:
         fail(str(error))

@@ -48,6 +48,7 @@ class TableToTextDataModule(LightningDataModule):
     Args:
         source: Where the set comes from.
         backbone: Backbone whose tokenizer is used: `builtin/gpt2`, a local folder or a hub name.
+        gguf_file: Name of a GGUF file in the backbone's folder, to be read in place of its other files.
         train_batch_size: Rows in a training batch of one process.
         eval_batch_size: Rows in an evaluation batch of one process.
         max_length: Number of tokens of prompt and text together at which a row is cut.
@@ -69,6 +70,7 @@ class TableToTextDataModule(LightningDataModule):
         self,
         source: TextSource,
         backbone: str = "builtin/gpt2",
+        gguf_file: str | None = None,
         train_batch_size: int = 8,
         eval_batch_size: int = 16,
         max_length: int = 512,
@@ -85,6 +87,7 @@ class TableToTextDataModule(LightningDataModule):
         self.full_name = source.full_name
         self._source = source
         self._backbone = backbone
+        self._gguf_file = gguf_file
         self._batch_sizes = {"train": train_batch_size, "eval": eval_batch_size}
         self._max_length = max_length
         self._max_context = max_context
@@ -103,7 +106,7 @@ class TableToTextDataModule(LightningDataModule):
         Raises:
             InputError: If it has no end token, without which a text would never end.
         """
-        tokenizer = tokenizer_for(self._backbone)
+        tokenizer = tokenizer_for(self._backbone, self._gguf_file)
         if tokenizer.eos_token_id is None:
             allowed = "a backbone whose tokenizer has an end token"
             raise InputError("model.backbone", allowed, f"{self._backbone} without one", "add eos_token to it")
@@ -116,7 +119,7 @@ class TableToTextDataModule(LightningDataModule):
 
     @cached_property
     def _architecture(self) -> Architecture:
-        return architecture_of(self._backbone)
+        return architecture_of(self._backbone, self._gguf_file)
 
     @cached_property
     def limits(self) -> Limits:
