@@ -143,6 +143,11 @@ class EveryRankModule(LightningModule):
         name = metric or self.monitor
         return summarise(self.results[name], self.tolerance, not name.startswith(self.lower_is_better))
 
+    def record(self) -> dict[str, Any]:
+        """The last evaluation in plain types, as files have it: every metric at every rank, and the summary."""
+        metrics = {name: {str(rank): v for rank, v in values.items()} for name, values in self.results.items()}
+        return {**asdict(self.summary()), "metrics": metrics}
+
     def count(self, batch: Batch, split: int) -> None:
         """Count one batch of an evaluation at every rank of `eval_ranks`.
 
