@@ -106,6 +106,7 @@ class RankCurves(Callback):
     def _write(self, module: EveryRankModule) -> None:
         content = {
             "task": module.identity["task"],
+            "method": module.method.name,
             "metric": module.monitor,
             "tolerance": module.tolerance,
             "best": {"checkpoint": "checkpoints/best.ckpt", **self.best},

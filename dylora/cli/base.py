@@ -25,12 +25,15 @@ from dylora.cli.fit import (
     fit_callbacks,
     flatten,
     interrupted_words,
+    pruning_words,
     run_folder,
 )
 from dylora.cli.parser import Parser
 from dylora.cli.run_arguments import EVALUATIONS, ROOT
+from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.rank_spec import parse_ranks
+from dylora.runs import write_json
 
 _INTERRUPTED = 130
 _DESCRIPTIONS = {
@@ -149,6 +152,9 @@ class DyLoRACLI(LightningCLI):
         options = self.config[self.config.subcommand]
         if kind := options.get("cut"):
             check_cut(kind)
+            if options.model.method != "adapter":
+                given = f"{kind} with method {options.model.method}"
+                raise InputError("--cut", "left out for a model without adapters", given, "leave it out")
         options.data.seed = options.rank_sampling.seed = int(options.seed_everything)
 
     def after_instantiate_classes(self) -> None:
@@ -190,6 +196,10 @@ class DyLoRACLI(LightningCLI):
         except SystemExit:
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(_INTERRUPTED)
+        if report := model.method.report(model.model):
+            say(pruning_words(report))
+            if self.trainer.is_global_zero:
+                write_json(self.folder / f"{model.method.name}.json", report)
         say(closing_words(self.folder, self.trainer, model))
 
     def validate(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
