@@ -13,6 +13,10 @@ from dylora.baselines.method import FullMethod
 from dylora.errors import InputError
 from dylora.optim import OptimizerName, parameter_groups
 
+_TINY = 1e-15  # AdamW's eps for the gates: open ones have gradients that are not much larger than its usual 1e-8
+_HUGE = 1e8
+_SQUARED = 10.0  # weight of the squared term: without it the size swings around its target for hundreds of steps
+
 
 @dataclass(frozen=True)
 class FlopConfig:
@@ -22,8 +26,8 @@ class FlopConfig:
         target: Size that the weights of the layers are driven to, as a share of what they had before they were
             factorised, above 0 and at most 1.
         warmup_ratio: Share of all steps over which the target falls linearly to its value, from 0 to 1.
-        gate_learning_rate: Peak learning rate of the gates, above 0.
-        multiplier_learning_rate: Peak learning rate of the Lagrangian's two multipliers, above 0.
+        gate_learning_rate: Learning rate of the gates, constant over the run, above 0.
+        multiplier_learning_rate: Step of the gradient ascent in the Lagrangian's two multipliers, constant, above 0.
 
     Raises:
         InputError: If a value is outside what is written above.
@@ -47,8 +51,8 @@ class FlopConfig:
 class FlopMethod(FullMethod):
     """Every weight of the layers is factorised, and its rank-one components are pruned while all is trained.
 
-    With R the expected share of parameters and t the step's target, `lambda_1 (R - t) + lambda_2 (R - t)^2` is added
-    to the task's loss; weights and gates descend it, the multipliers ascend it from zero.
+    With R the expected share of parameters and t the step's target, `lambda_1 (R - t) + 10 lambda_2 (R - t)^2` is
+    added to the task's loss; weights and gates descend it, the multipliers ascend it from zero.
 
     Args:
         config: How far and how fast.
@@ -72,16 +76,15 @@ class FlopMethod(FullMethod):
             self._start = float(expected_size(model))
 
     def optimizer(self, name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
-        """AdamW, with learning rates of their own for the gates and for the multipliers, which it maximises over."""
+        """AdamW for weights and gates, at rates of their own; plain gradient ascent for the multipliers."""
         gates = [layer.log_alpha for layer in gated_layers(model).values()]
         apart = {id(gate) for gate in gates}
         groups = parameter_groups(model, weight_decay)
         for group in groups:
             group["params"] = [p for p in group["params"] if id(p) not in apart]
-        own: dict[str, Any] = {"weight_decay": 0.0, "rank_dim": None}
-        groups.append({"params": gates, "lr": self.config.gate_learning_rate, **own})
-        multipliers = {"params": [self.multipliers], "lr": self.config.multiplier_learning_rate, "maximize": True}
-        groups.append({**multipliers, **own})
+        own: dict[str, Any] = {"weight_decay": 0.0, "rank_dim": None, "constant_lr": True}
+        groups.append({"params": gates, "lr": self.config.gate_learning_rate, "eps": _TINY, **own})
+        groups.append({"params": [self.multipliers], **_ascent(self.config.multiplier_learning_rate), **own})
         return AdamW([group for group in groups if group["params"]], lr)
 
     def target_at(self, progress: float) -> float:
@@ -94,7 +97,7 @@ class FlopMethod(FullMethod):
         """The task's loss and the augmented Lagrangian; the expected size is logged beside the target."""
         size = expected_size(model)
         excess = size - self.target_at(progress)
-        penalty = self.multipliers[0] * excess + self.multipliers[1] * excess.square()
+        penalty = self.multipliers[0] * excess + _SQUARED * self.multipliers[1] * excess.square()
         return loss + penalty, {"flop/size": size.detach(), "flop/excess": excess.detach()}
 
     @torch.no_grad()
@@ -134,3 +137,11 @@ def expected_size(model: nn.Module) -> Tensor:
     layers = gated_layers(model).values()
     dense = sum(layer.out_features * layer.in_features for layer in layers)
     return torch.stack([layer.expected_parameters for layer in layers]).sum() / dense
+
+
+def _ascent(rate: float) -> dict[str, Any]:
+    """Options that make AdamW's update `rate * gradient`: without momentum, with a denominator that is `eps` alone.
+
+    Its own denominator would remember the large excess at the start, and then follow a small one too slowly.
+    """
+    return {"lr": rate * _HUGE, "eps": _HUGE, "betas": (0.0, 0.999), "maximize": True}
