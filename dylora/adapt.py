@@ -7,7 +7,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import torch
@@ -20,6 +20,7 @@ from dylora.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear, LowRankFactor
 from dylora.targets import Target, find_targets
 
 Model = TypeVar("Model", bound=nn.Module)
+_SINGLE_RANK = "_dylora_single_rank"
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -79,9 +80,26 @@ def adapted_layers(model: nn.Module) -> list[DyLoRALayer]:
     return layers
 
 
+def without_adapters(model: Model, config: DyLoRAConfig) -> Model:
+    """Give a model the one rank `max_rank` and no adapter, in place, so that what evaluates every rank takes it too.
+
+    Its parameters and its forward stay as they are; `set_rank` and `use_rank` have no effect on what it computes.
+
+    Args:
+        model: A model without adapters.
+        config: Its `max_rank` is the rank.
+
+    Returns:
+        The same model.
+    """
+    setattr(model, _SINGLE_RANK, RankState(replace(config, min_rank=config.max_rank, rank_step=1), config.max_rank))
+    return model
+
+
 def rank_state(model: nn.Module) -> RankState:
     """The active rank that all adapted layers of the model share."""
-    return adapted_layers(model)[0].state
+    single: RankState | None = getattr(model, _SINGLE_RANK, None)
+    return single or adapted_layers(model)[0].state
 
 
 def set_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> None:
@@ -204,20 +222,23 @@ class ParameterReport:
         adapter: Those of the adapters, up to the rank that was asked for.
         head: Those of the trained task head.
         total: All of them, the adapters counted up to that rank.
+        backbone: The trained ones of the backbone itself; none beside adapters.
     """
 
     adapter: int
     head: int
     total: int
+    backbone: int = 0
 
     @property
     def trainable(self) -> int:
-        """Adapter and head together."""
-        return self.adapter + self.head
+        """Adapter, head and backbone together."""
+        return self.adapter + self.head + self.backbone
 
     def __str__(self) -> str:
         share = self.trainable / self.total
-        parts = f"{self.adapter:,} adapter, {self.head:,} head"
+        first = f"{self.backbone:,} backbone" if self.backbone else f"{self.adapter:,} adapter"
+        parts = f"{first}, {self.head:,} head"
         return f"{self.trainable:,} trainable of {self.total:,} ({share:.2%}): {parts}"
 
 
@@ -236,7 +257,9 @@ def count_parameters(model: nn.Module, rank: int | None = None) -> ParameterRepo
     adapter = allocated // max_rank * rank
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
-    return ParameterReport(adapter, trained - allocated, total - allocated + adapter)
+    head = trained - allocated if factors else sum(p.numel() for p in task_head(model) if p.requires_grad)
+    backbone = trained - allocated - head
+    return ParameterReport(adapter, head, total - allocated + adapter, backbone)
 
 
 def _wrap(target: Target, state: RankState) -> DyLoRALayer:
