@@ -9,6 +9,7 @@ from dylora.cli.kinds import command_line_for
 from dylora.cli.parser import fail
 from dylora.cli.quiet import quiet
 from dylora.cli.run_arguments import complete_arguments
+from dylora.cli.sweep import sweep
 from dylora.errors import InputError
 
 
@@ -19,8 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command and its options; those of the process if left out.
     """
     quiet()
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        completed = complete_arguments(sys.argv[1:] if arguments is None else arguments)
+        if given and given[0] == "sweep":
+            sweep(given[1:], main)
+            return
+        completed = complete_arguments(given)
         command_line_for(completed)(completed)
     except InputError as error:
         fail(str(error))

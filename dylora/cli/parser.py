@@ -1,8 +1,9 @@
-"""Argument parser whose errors are one line."""
+"""Argument parsers whose errors are one line."""
 
 import sys
 from typing import NoReturn
 
+from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dylora.processes import process_rank
@@ -10,6 +11,14 @@ from dylora.processes import process_rank
 
 class Parser(LightningArgumentParser):
     """Lightning's parser, with errors of one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print one line on stderr and exit with status 2."""
+        fail(message)
+
+
+class PlainParser(ArgumentParser):
+    """The parser of the commands that train nothing themselves, with errors of one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line on stderr and exit with status 2."""
