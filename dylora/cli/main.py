@@ -8,6 +8,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from dylora.cli.kinds import command_line_for
 from dylora.cli.parser import fail
 from dylora.cli.quiet import quiet
+from dylora.cli.report import report
 from dylora.cli.run_arguments import complete_arguments
 from dylora.cli.sweep import sweep
 from dylora.errors import InputError
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if given and given[0] == "sweep":
             sweep(given[1:], main)
+            return
+        if given and given[0] == "report":
+            report(given[1:])
             return
         completed = complete_arguments(given)
         command_line_for(completed)(completed)
