@@ -16,7 +16,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "÷": r"$\div$",
-    "–": "--",  # noqa: RUF001 (the sign for an empty cell)
+    "—": "---",
     "[": "{[}",  # after a line's end, LaTeX would take a bracket for a length
 }
 

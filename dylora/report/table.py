@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 LEGEND = "mean ± sample standard deviation (number of seeds) [the paper's figure, difference]"
-NOTHING = "–"  # noqa: RUF001 (the sign for a cell that is empty)
+NOTHING = "—"
 
 
 @dataclass(frozen=True)
