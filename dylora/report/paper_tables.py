@@ -157,7 +157,7 @@ class PaperTable:
 
     def _missing(self) -> list[str]:
         """What the paper has and the runs do not: whole tasks, whole systems, single cells."""
-        notes = []
+        notes = ["Figures on the validation splits; the paper's are on the test splits"] if self.number in _TEXT else []
         if tasks := [_heading(column) for column in self.papers_columns if column not in self.columns]:
             notes.append(f"No figures on {', '.join(tasks)}: the paper's are left out")
         absent = {p.system for p in self.printed.values()} - {system for system, _ in self.labels}
