@@ -107,7 +107,7 @@ def _total(curves: Sequence[Curves], system: str, tasks: Sequence[str], most: in
 
 def _ratio(seconds: Sequence[float], reference: Curves | None) -> tuple[float, ...]:
     base = reference.training_seconds() if reference else ()
-    return (fmean(seconds) / fmean(base),) if seconds and base else ()
+    return (fmean(seconds) / fmean(base),) if seconds and sum(base) else ()
 
 
 def _printed_time(system: str) -> str:

@@ -79,7 +79,8 @@ class PaperTable:
                 metrics = [self.metric or monitor] if self.number not in _TEXT or self.metric else of_texts
                 kept += [(task, metric) for metric in metrics if self._has((task, metric))]
         if not kept:
-            raise InputError("--metric", "a metric of the runs", self.metric or "others", _known(curves))
+            asked = self.metric or "none, and no run has the table's own"
+            raise InputError("--metric", "a metric of the runs", asked, _known(curves))
         is_whole = _AVERAGE in papers and set(self.papers_columns) <= set(kept)
         return [*kept, _AVERAGE] if is_whole else kept
 
