@@ -8,7 +8,7 @@ from dylora.cli.parser import PlainParser
 from dylora.cli.run_arguments import ROOT
 from dylora.errors import InputError
 from dylora.report.cost_tables import loss_table, search_table
-from dylora.report.curves import Curves, build_curves
+from dylora.report.curves import Curves, build_curves, without_repeats
 from dylora.report.formats import Format, render
 from dylora.report.paper_tables import PaperTable
 from dylora.report.pivot import FIELDS, pivot
@@ -66,7 +66,7 @@ def report(arguments: Sequence[str]) -> None:
         for note in table.notes:
             print(note, file=sys.stderr)
     if options.plot is not None:
-        for path in save(draw_curves(curves, options.metric), Path(options.plot)):
+        for path in save(draw_curves(without_repeats(curves), options.metric), Path(options.plot)):
             print(f"Written: {path}", file=sys.stderr)
 
 
@@ -74,11 +74,11 @@ def _table(
     number: str | None, by: str, metric: str | None, results: Sequence[Result], curves: Sequence[Curves]
 ) -> Table:
     if number is None:
-        return pivot(curves, by, metric)
+        return pivot(without_repeats(curves), by, metric)
     if number == "5":
         return search_table(curves)
     if number == "7":
         return loss_table(curves)
     if number == "8":
         return settings_table(results)
-    return PaperTable(number, curves, metric).table()
+    return PaperTable(number, without_repeats(curves), metric).table()

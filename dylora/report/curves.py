@@ -121,6 +121,21 @@ def build_curves(results: Sequence[Result]) -> tuple[list[Curves], list[str]]:
     return found, [note for curves in found for note in _missing_ranks(curves)]
 
 
+def without_repeats(curves: Sequence[Curves]) -> list[Curves]:
+    """Leave out a training run's own figures where a cut has the same ones: that of its own scaling."""
+    return [c for c in curves if c.cut or not any(_is_same(c, other) for other in curves if other.cut)]
+
+
+def _is_same(own: Curves, cut: Curves) -> bool:
+    """Whether no printed digit tells the two apart."""
+    if (own.system, own.task) != (cut.system, cut.task):
+        return False
+    ours, theirs = own.by_metric.get(own.monitor, {}), cut.by_metric.get(own.monitor, {})
+    if [(seed, sorted(curve)) for seed, curve in ours.items()] != [(s, sorted(curve)) for s, curve in theirs.items()]:
+        return False
+    return all(abs(value - theirs[seed][rank]) < 0.005 for seed, c in ours.items() for rank, value in c.items())
+
+
 def scaled(metric: str, value: float) -> float:
     """A value on the scale of the paper: shares and correlations times 100.
 

@@ -102,8 +102,8 @@ class PaperTable:
         groups = []
         for system in dict.fromkeys([p.system for p in self.printed.values()] + [s for s, _ in self.labels]):
             cuts = [cut for name, cut in self.labels if name == system] or [""]
-            if _PAPERS_CUT in cuts:  # the run's own figures are the same, under its own scaling
-                cuts = [_PAPERS_CUT, *(cut for cut in cuts if cut not in ("", _PAPERS_CUT))]
+            if _PAPERS_CUT in cuts:
+                cuts = [_PAPERS_CUT, *(cut for cut in cuts if cut != _PAPERS_CUT)]
             groups += [(system, cut, place == 0) for place, cut in enumerate(cuts)]
         return groups
 

@@ -45,7 +45,9 @@ def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
     for axes in panels.flat[len(tasks) :]:
         axes.set_axis_off()
     handles = {label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=2 * min(len(tasks), 4), frameon=False
+    )
     return figure
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dylora.errors import InputError
-from dylora.report.curves import build_curves
+from dylora.report.curves import build_curves, without_repeats
 from dylora.report.paper_tables import PaperTable
 from dylora.report.printed import TABLES
 from dylora.report.results import read_results
@@ -16,7 +16,7 @@ def fill():
     def table(folder, number, metric=None):
         results, notes = read_results([folder], number, "last")
         curves, missing = build_curves(results)
-        filled = PaperTable(number, curves, metric).table()
+        filled = PaperTable(number, without_repeats(curves), metric).table()
         filled.notes += missing + notes
         return filled
 
@@ -67,6 +67,13 @@ def test_the_papers_lora_is_compared_with_its_own_cut_and_the_others_stand_besid
     assert ["LoRA, cut alpha/b", "1", "80.00 (1) [83.47 ± 3.90, -3.47]"] in rows
     assert ["LoRA, cut alpha/max_rank", "1", "85.00 (1)"] in rows
     assert all(row[0] != "LoRA" for row in rows)
+
+
+def test_figures_of_its_own_that_differ_from_every_cut_keep_a_row(save_run, fill, tmp_path):
+    save_run("lora", "mrpc", 10, {"f1": {1: 0.7, 8: 0.91}}, cuts={"alpha-b": {"f1": {1: 0.8, 8: 0.91}}})
+    rows = [row for row in fill(tmp_path, "2").rows if row[1] == "1"]
+    assert ["LoRA, cut alpha/b", "1", "80.00 (1) [83.47 ± 3.90, -3.47]"] in rows
+    assert ["LoRA", "1", "70.00 (1)"] in rows
 
 
 def test_lora_that_was_not_cut_is_compared_by_its_own_figures(save_run, fill, tmp_path):
