@@ -40,7 +40,7 @@ HIDDEN = 128
 LAYERS = 4
 HEADS = 4
 BATCH_SIZE = 32
-STEPS = {"roberta": 500, "gpt2": 2000}
+STEPS = {"roberta": 500, "gpt2": 1000}
 LEARNING_RATE = 1e-3
 SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's, in its order
 BOS, PAD, SEP, MASK = 0, 1, 2, 4
@@ -215,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder to write roberta/ and gpt2/ into")
     parser.add_argument("--only", choices=("roberta", "gpt2"), help="make one of the two (default: both)")
-    parser.add_argument("--steps", type=int, help="optimizer steps (default: 500 for roberta, 2000 for gpt2)")
+    parser.add_argument("--steps", type=int, help="optimizer steps (default: 500 for roberta, 1000 for gpt2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, texts and masks (default: 0)")
     options = parser.parse_args()
     for name in [options.only] if options.only else ["roberta", "gpt2"]:

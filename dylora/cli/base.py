@@ -17,6 +17,7 @@ from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.checkpoints import read_checkpoint
+from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation import results_table, write_cut, write_predictions
 from dylora.cli.fit import (
     ProgressBar,
@@ -36,12 +37,6 @@ from dylora.rank_spec import parse_ranks
 from dylora.runs import write_json
 
 _INTERRUPTED = 130
-_DESCRIPTIONS = {
-    "fit": "Train one adapter at sampled ranks, evaluating every rank after each epoch.",
-    "validate": "Evaluate any ranks of a trained adapter on the validation split.",
-    "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
-    "predict": "Write what any ranks of a trained adapter predict.",
-}
 
 
 class DyLoRACLI(LightningCLI):
@@ -65,7 +60,10 @@ class DyLoRACLI(LightningCLI):
                 trainer_defaults={"default_root_dir": ROOT, "num_sanity_val_steps": 0, "enable_model_summary": False},
                 seed_everything_default=10,
                 parser_class=Parser,
-                parser_kwargs={"prog": "dylora", **{name: {"description": d} for name, d in _DESCRIPTIONS.items()}},
+                parser_kwargs={
+                    "prog": "dylora",
+                    **{name: {"description": COMMANDS[name]} for name in self.subcommands()},
+                },
                 args=list(arguments),
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,

@@ -1,4 +1,4 @@
-"""Argument parser whose errors are one line."""
+"""Argument parsers whose errors are one line."""
 
 import sys
 from typing import NoReturn
@@ -18,7 +18,7 @@ class Parser(LightningArgumentParser):
 
 
 class PlainParser(ArgumentParser):
-    """The parser of commands that train nothing, with errors of one line."""
+    """The parser of the commands that train nothing themselves, with errors of one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line on stderr and exit with status 2."""

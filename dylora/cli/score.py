@@ -40,7 +40,7 @@ def score(set: Literal["e2e", "webnlg", "dart"], hypotheses: Path, references: P
         print(meteor.HOW_TO_INSTALL)
 
 
-def main(arguments: Sequence[str]) -> None:
+def score_files(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Args:

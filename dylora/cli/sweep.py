@@ -1,0 +1,190 @@
+"""`python -m dylora sweep`: an experiment of many runs from one file."""
+
+import contextlib
+import difflib
+import io
+import re
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml  # type: ignore[import-untyped]
+
+from dylora.cli.parser import PlainParser
+from dylora.cli.run_arguments import ROOT
+from dylora.errors import InputError
+from dylora.run_record import read_record
+from dylora.sweep import engines
+from dylora.sweep.expansion import Run, check_places, choose, expand
+from dylora.sweep.file import SweepFile, read_sweep
+from dylora.sweep.run import Engine, run_sweep
+from dylora.sweep.start import InProcess
+
+Main = Callable[[Sequence[str]], None]
+EngineName = Literal["local", "slurm", "ray"]
+_UNKNOWN = re.compile(r"unrecognized arguments: --([\w.]+)")
+
+
+def build_parser() -> PlainParser:
+    """The command's options."""
+    parser = PlainParser(prog="dylora sweep", description="Run an experiment: systems x tasks x seeds, from one file.")
+    add = parser.add_argument
+    add("file", type=str, metavar="FILE", help="Sweep file, such as experiments/table2.yaml; see docs/sweeps.md.")
+    add("--preset", type=str | None, default=None, help="Size of the experiment that the file names, such as small.")
+    add("--seeds", type=str | None, default=None, help="Seeds in the place of the file's: 10,42.")
+    add("--systems", type=str | None, default=None, help="Only these systems of the file: dylora,lora.")
+    add("--tasks", type=str | None, default=None, help="Only these tasks of the file: mrpc,rte.")
+    text = "Option of fit for all runs, KEY=VALUE, over what the file says; may be repeated."
+    add("--set", type=str, action="append", default=[], metavar="KEY=VALUE", help=text)
+    add("--root", type=str, default=ROOT, help="Folder of all sweeps; the runs lie in <root>/<name>/.")
+    text = "Name of the sweep, the folder that its runs share; that of the file, with the preset, if left out."
+    add("--name", type=str | None, default=None, help=text)
+    text = "Run this many processes at a time on this machine; without it, one run after another in this process."
+    add("--jobs", type=int | None, default=None, help=text)
+    text = "Where runs are carried out: on this machine, or on a SLURM (submitit) or Ray cluster."
+    add("--engine", type=EngineName, default="local", help=text)
+    text = "Parameter of the cluster's engine, KEY=VALUE, such as slurm_partition=gpu or num_gpus=1; may be repeated."
+    add("--engine_option", type=str, action="append", default=[], metavar="KEY=VALUE", help=text)
+    add("--dry_run", action="store_true", help="List the runs, what is finished of them, and stop.")
+    return parser
+
+
+def sweep(arguments: Sequence[str], main: Main) -> None:
+    """Carry out the command; ends the process unless all is well.
+
+    Args:
+        arguments: The options of the command.
+        main: The main function of the command line.
+
+    Raises:
+        InputError: If the file or an option is wrong.
+    """
+    options = build_parser().parse_args(list(arguments))
+    path = Path(options.file)
+    experiment = _experiment(path, options)
+    name = options.name or (f"{path.stem}-{options.preset}" if options.preset else path.stem)
+    overrides = pairs("--set", options.set)
+    engine = _engine(options, main, Path(options.root) / name)
+    runs = expand(experiment, name, Path(options.root), overrides)
+    check_places(runs)
+    if options.dry_run:
+        _list(runs)
+        return
+    check_options(runs, main, str(path))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run saves and stops at either signal
+    status = run_sweep(runs, engine, partial(print, flush=True), options.jobs or 1)
+    if status:
+        sys.exit(status)
+    print(f"Tables:  python -m dylora report {Path(options.root) / name}{_table(experiment)}")
+
+
+def check_options(runs: Sequence[Run], main: Main, path: str) -> None:
+    """Have each system's options on each task parsed before the first run, so that a slip does not fail them all.
+
+    Raises:
+        InputError: Naming the system, the task and what is wrong; for an unknown option, the nearest one too.
+    """
+    checked = set()
+    for run in runs:
+        if (run.system, run.task) in checked:
+            continue
+        checked.add((run.system, run.task))
+        message = _refusal([*run.command, "--print_config"], main)[1]
+        if message is None:
+            continue
+        where = f"{path}: system {run.system}, task {run.task}"
+        if not (found := _UNKNOWN.search(message)):
+            raise InputError(where, "options that fit takes", message, "correct the file or --set")
+        known = _flat(yaml.safe_load(_refusal(["fit", f"--config={run.config}", "--print_config"], main)[0]) or {})
+        near = difflib.get_close_matches(found[1], known, 1)
+        fix = f"did you mean {near[0]}?" if near else "python -m dylora fit --help lists them"
+        raise InputError(where, "options of fit", repr(found[1]), fix)
+
+
+def pairs(option: str, items: Sequence[str]) -> dict[str, Any]:
+    """Options written KEY=VALUE, their values read as YAML.
+
+    Raises:
+        InputError: If one is not.
+
+    >>> pairs("--set", ["trainer.max_epochs=2", "data.data_dir=glue"])
+    {'trainer.max_epochs': 2, 'data.data_dir': 'glue'}
+    """
+    found = {}
+    for item in items:
+        key, sign, value = item.partition("=")
+        if not sign or not key:
+            raise InputError(option, "KEY=VALUE", repr(item), f"write {option} trainer.max_epochs=2")
+        found[key.removeprefix("--")] = yaml.safe_load(value)
+    return found
+
+
+def _experiment(path: Path, options: Any) -> SweepFile:  # noqa: ANN401
+    experiment = read_sweep(path)
+    if options.preset is not None:
+        experiment = experiment.with_preset(options.preset)
+    return choose(experiment, _names(options.systems), _names(options.tasks), _seeds(options.seeds))
+
+
+def _engine(options: Any, main: Main, folder: Path) -> Engine:  # noqa: ANN401
+    jobs, parameters = options.jobs, pairs("--engine_option", options.engine_option)
+    if options.engine != "local":
+        if jobs is not None:
+            raise InputError("--jobs", "left out with a cluster's engine", jobs, "the cluster decides")
+        if options.engine == "slurm":
+            return partial(engines.slurm, folder=folder / "slurm", options=parameters)
+        return partial(engines.ray, options=parameters)
+    if parameters:
+        raise InputError("--engine_option", "left out without --engine slurm or ray", parameters, "leave it out")
+    if jobs is None:
+        return partial(engines.one_after_another, start=InProcess(main))
+    if jobs < 1:
+        raise InputError("--jobs", "at least 1", jobs, "or leave it out to run in this process")
+    return partial(engines.local_processes, jobs=jobs)
+
+
+def _list(runs: Sequence[Run]) -> None:
+    for run in runs:
+        record = read_record(run.place)
+        rates = ", ".join(f"{rate:g}" for rate in run.learning_rates)
+        note = f" (learning rate: the best of {rates})" if rates else ""
+        print(f"{run.place}: {record.status if record else 'not begun'}{note}")
+        print(f"  python -m dylora {' '.join(run.command)}")
+    print(f"{len(runs)} runs")
+
+
+def _refusal(arguments: list[str], main: Main) -> tuple[str, str | None]:
+    """What a command prints, and its error if it is refused."""
+    out, err = io.StringIO(), io.StringIO()
+    status: object = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as error:
+            status = error.code
+    return out.getvalue(), err.getvalue().strip().removeprefix("dylora: error: ") if status else None
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in config.items():
+        keys += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}"]
+    return keys
+
+
+def _names(text: str | None) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+
+
+def _seeds(text: str | None) -> list[int]:
+    parts = _names(text)
+    if (text is not None and not parts) or not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise InputError("--seeds", "different whole numbers, 0 or larger", repr(text), "write 10,42,4242")
+    return [int(part) for part in parts]
+
+
+def _table(experiment: SweepFile) -> str:
+    return f" --table {experiment.table}" if experiment.table else ""

@@ -1,0 +1,1 @@
+"""Tables and pictures of the runs of sweeps, beside the figures that the paper prints."""

@@ -1,0 +1,83 @@
+"""Rank curves of all systems in one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dylora.errors import InputError
+from dylora.report.curves import Curves
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
+_MARKERS = "osD^vP*X"
+
+
+def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
+    """A panel a task: for each system the mean over the seeds, and a band of one standard deviation around it.
+
+    Args:
+        curves: The runs' rank curves.
+        metric: The metric; each task's own if left out.
+
+    Raises:
+        InputError: If no run has the metric.
+    """
+    shown = [c for c in curves if c.ranks(metric or c.monitor)]
+    if not shown:
+        known = ", ".join(sorted({name for c in curves for name in c.by_metric}))
+        raise InputError("--metric", "a metric of the runs: " + known, repr(metric), "choose one of them")
+    tasks = list(dict.fromkeys(c.task for c in shown))
+    labels = list(dict.fromkeys(c.label for c in shown))
+    figure = Figure(figsize=(0.6 + 5.2 * min(len(tasks), 4), 4.0 * -(-len(tasks) // 4) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)  # not through pyplot: no display is asked for and no figure stays open
+    panels = figure.subplots(-(-len(tasks) // 4), min(len(tasks), 4), squeeze=False)
+    for axes, task in zip(panels.flat, tasks, strict=False):
+        for c in (c for c in shown if c.task == task):
+            _draw(axes, c, metric or c.monitor, labels.index(c.label))
+        axes.set(title=task, xlabel="rank", ylabel=metric or next(c.monitor for c in shown if c.task == task))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    for axes in panels.flat[len(tasks) :]:
+        axes.set_axis_off()
+    handles = {label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=2 * min(len(tasks), 4), frameon=False
+    )
+    return figure
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write the picture as PNG and as SVG, whatever the ending of the path.
+
+    Raises:
+        InputError: If they cannot be written.
+    """
+    paths = [path.with_suffix(".png"), path.with_suffix(".svg")]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for written in paths:
+            figure.savefig(written, dpi=150)
+    except OSError as error:
+        given = f"{str(path)!r} ({error.strerror})"
+        raise InputError("--plot", "a file that can be written", given, "choose another place") from error
+    return paths
+
+
+def _draw(axes: Axes, curves: Curves, metric: str, number: int) -> None:
+    ranks = curves.ranks(metric)
+    seeds = [curves.pick(metric, rank).values for rank in ranks]
+    means = [fmean(values) for values in seeds]
+    colour = _COLOURS[number % len(_COLOURS)]
+    if len(ranks) == 1:  # one figure for all ranks, such as that of full fine-tuning
+        axes.axhline(means[0], color=colour, linestyle="--", label=curves.label)
+        return
+    axes.plot(ranks, means, color=colour, marker=_MARKERS[number % len(_MARKERS)], markersize=4, label=curves.label)
+    spread = [stdev(values) if len(values) > 1 else 0.0 for values in seeds]
+    low = [mean - deviation for mean, deviation in zip(means, spread, strict=True)]
+    high = [mean + deviation for mean, deviation in zip(means, spread, strict=True)]
+    axes.fill_between(ranks, low, high, color=colour, alpha=0.15, linewidth=0)

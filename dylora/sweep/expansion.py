@@ -1,0 +1,157 @@
+"""Which runs an experiment consists of, and where each lies."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dylora.errors import InputError
+from dylora.run_record import RunRecord, read_record
+from dylora.sweep.file import Options, SweepFile, System
+
+_RATE = "model.learning_rate"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run with the evaluations that follow it.
+
+    Attributes:
+        sweep: Name of the sweep.
+        table: The paper's table, or None.
+        system: Name of the system.
+        label: How tables call it.
+        task: Name of the task.
+        config: The task's configuration file.
+        seed: Seed of everything random.
+        rank: The only rank, of a system that is trained once per rank.
+        learning_rate: The learning rate, of a system with a grid, once it is known.
+        learning_rates: The grid, while the learning rate is still to be chosen from it.
+        options: Options of `fit` on top of the configuration file.
+        cuts: Cuts to evaluate the last checkpoint under.
+        root: Folder of all sweeps.
+    """
+
+    sweep: str
+    table: str | None
+    system: str
+    label: str
+    task: str
+    config: Path
+    seed: int
+    rank: int | None
+    learning_rate: float | None
+    learning_rates: tuple[float, ...]
+    options: Options
+    cuts: tuple[str, ...]
+    root: Path
+
+    @property
+    def place(self) -> Path:
+        """The run's folder, a function of what the run is."""
+        place = self.root / self.sweep / self.system / self.task / f"seed_{self.seed}"
+        place = place if self.rank is None else place / f"rank_{self.rank}"
+        return place if self.learning_rate is None else place / f"lr_{self.learning_rate:g}"
+
+    @property
+    def overrides(self) -> Options:
+        """All options on top of the configuration file that decide the outcome."""
+        overrides = dict(self.options)
+        if self.rank is not None:
+            overrides |= {"model.adapter.max_rank": self.rank, "model.adapter.min_rank": self.rank}
+        if self.learning_rate is not None:
+            overrides[_RATE] = self.learning_rate
+        return {**overrides, "seed_everything": self.seed}
+
+    @property
+    def command(self) -> list[str]:
+        """The arguments that start it."""
+        places = {"trainer.default_root_dir": str(self.place), "trainer.enable_progress_bar": False}
+        values = {**places, **self.overrides}
+        return ["fit", f"--config={self.config}", *(f"--{key}={_written(value)}" for key, value in values.items())]
+
+    def record(self) -> RunRecord:
+        """The record of a run that has not begun."""
+        return RunRecord(
+            self.sweep,
+            self.table,
+            self.system,
+            self.label,
+            self.task,
+            self.seed,
+            self.rank,
+            self.learning_rate,
+            self.overrides,
+            self.command,
+        )
+
+    def at(self, learning_rate: float) -> "Run":
+        """The same run with its learning rate chosen."""
+        return replace(self, learning_rate=learning_rate, learning_rates=())
+
+
+def expand(sweep: SweepFile, name: str, root: Path, overrides: Mapping[str, Any]) -> list[Run]:
+    """All runs of an experiment, the first seed of everything first.
+
+    Args:
+        sweep: The experiment.
+        name: Its name, the folder that its runs share.
+        root: Folder of all sweeps.
+        overrides: Options of `fit` that win over those of the file.
+    """
+    runs = []
+    for seed in sweep.seeds:
+        for task, config in sweep.tasks.items():
+            for key, system in sweep.systems.items():
+                options = {**sweep.common, **system.options, **overrides}
+                label = system.label or key
+                for rank in system.ranks or (None,):
+                    rates = system.learning_rates
+                    run = Run(
+                        name, sweep.table, key, label, task, config, seed, rank, None, rates, options, system.cuts, root
+                    )
+                    runs += [run.at(rate) for rate in rates] if rates and seed == sweep.seeds[0] else [run]
+    return runs
+
+
+def choose(sweep: SweepFile, systems: Sequence[str], tasks: Sequence[str], seeds: Sequence[int]) -> SweepFile:
+    """A part of an experiment; nothing chosen means all.
+
+    Raises:
+        InputError: If a name is not in the file.
+    """
+    kept_systems: dict[str, System] = _pick(sweep.systems, systems, "--systems")
+    kept_tasks: dict[str, Path] = _pick(sweep.tasks, tasks, "--tasks")
+    return replace(sweep, systems=kept_systems, tasks=kept_tasks, seeds=tuple(seeds) or sweep.seeds)
+
+
+def check_places(runs: Sequence[Run]) -> None:
+    """Refuse to go on with, or to skip, runs that were started with other options.
+
+    Raises:
+        InputError: Naming the first run and the options that differ.
+    """
+    for run in runs:
+        record = read_record(run.place)
+        if record is None or record.overrides == json.loads(json.dumps(run.overrides)):
+            continue
+        keys = sorted(record.overrides.keys() | run.overrides.keys())
+        changed = [key for key in keys if record.overrides.get(key) != run.overrides.get(key)]
+        were = ", ".join(f"{key} {record.overrides.get(key, 'not set')}" for key in changed)
+        now = ", ".join(str(run.overrides.get(key, "not set")) for key in changed)
+        fix = f"now {now}: give another --root, or delete the folder"
+        raise InputError("--root", "a folder whose runs have the same options", f"{run.place} with {were}", fix)
+
+
+def _pick(items: Mapping[str, Any], names: Sequence[str], option: str) -> dict[str, Any]:
+    for name in names:
+        if name not in items:
+            raise InputError(option, "among those of the file: " + ", ".join(items), repr(name), "choose from them")
+    return {name: item for name, item in items.items() if name in names or not names}
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return json.dumps(value) if isinstance(value, list) else str(value)

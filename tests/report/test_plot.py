@@ -1,0 +1,36 @@
+"""One picture of all systems."""
+
+import pytest
+
+from dylora.errors import InputError
+from dylora.report.curves import build_curves
+from dylora.report.plot import draw_curves, save
+from dylora.report.results import read_results
+
+
+@pytest.fixture
+def curves(known_runs):
+    return build_curves(read_results([known_runs], None, "last")[0])[0]
+
+
+def test_a_panel_a_task_with_the_mean_over_the_seeds(curves):
+    panels = draw_curves(curves).axes
+    assert [panel.get_title() for panel in panels] == ["mrpc", "stsb"]
+    line = panels[0].get_lines()[0]
+    assert line.get_label() == "DyLoRA"
+    assert list(line.get_xdata()) == [1, 2, 8]
+    assert list(line.get_ydata()) == pytest.approx([91.0, (91 + 91.5 + 90) / 3, 91.5])
+    band = panels[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.max(), band.min()) == pytest.approx((91.5 + 0.5**0.5, 91.0 - 1.0))
+
+
+def test_png_and_svg_are_written(curves, tmp_path):
+    paths = save(draw_curves(curves), tmp_path / "new" / "plot.pdf")
+    assert [path.name for path in paths] == ["plot.png", "plot.svg"]
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in paths[1].read_bytes()
+
+
+def test_a_metric_that_no_run_has(curves):
+    with pytest.raises(InputError, match="--metric: must be a metric of the runs: accuracy, f1, pearson, got 'f2'"):
+        draw_curves(curves, "f2")

@@ -1,0 +1,63 @@
+"""The experiments of the paper: each is read, expanded, and made of options that `fit` takes."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dylora.cli import main
+from dylora.cli.sweep import check_options
+from dylora.report.printed import TABLES, printed_figures
+from dylora.sweep.expansion import expand
+from dylora.sweep.file import read_sweep
+
+FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+FILES = sorted(FOLDER.glob("*.yaml"))
+RUNS = {  # systems x tasks x seeds, with the ranks of those that are trained once for each
+    "table1": 6 * 4 * 4,
+    "table2": 4 * 8 * 4,
+    "table3": 4 * 4 * 4,
+    "table4": 4 * 6 * 4,
+    "table5": (7 + 2) * 2 * 4,
+    "table6": 4 * 1 * 3,
+    "table7": 2 * 1 * 4,
+    "table9": 4 * 2 * 3,
+    "v1_table1": 2 * 8 * 4,
+}
+
+
+def test_there_is_one_for_each_table_of_results():
+    assert sorted(path.stem for path in FILES) == sorted(RUNS)
+    tables = sorted(read_sweep(path).table for path in FILES)
+    assert tables == sorted(table for table in TABLES if table != "8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_has_the_papers_runs(path):
+    sweep = read_sweep(path)
+    runs = expand(sweep, path.stem, Path("logs"), {})
+    assert len({run.place for run in runs}) == len(runs) == RUNS[path.stem]
+    printed = printed_figures(sweep.table)
+    assert set(sweep.systems) == {figure.system for figure in printed}
+    assert set(sweep.tasks) == {figure.task for figure in printed} - {"avg"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_small_preset_is_offline(path):
+    small = read_sweep(path).with_preset("small")
+    assert list(small.tasks) == ["restaurants"]
+    assert len(small.seeds) == 2
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_first_line_is_the_command(path):
+    words = shlex.split(path.read_text().splitlines()[0].removeprefix("#"))
+    assert words == ["python", "-m", "dylora", "sweep", f"experiments/{path.name}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_fit_takes_all_options(path, tmp_path):
+    sweep = read_sweep(path)
+    for size in (sweep, sweep.with_preset("small")):
+        check_options(expand(size, path.stem, tmp_path, {}), main, path.name)
