@@ -197,7 +197,8 @@ class DyLoRACLI(LightningCLI):
         if report := model.method.report(model.model):
             say(pruning_words(report))
             if self.trainer.is_global_zero:
-                write_json(self.folder / f"{model.method.name}.json", report)
+                content = {"checkpoint": "checkpoints/last.ckpt", **report}
+                write_json(self.folder / f"{model.method.name}.json", content)
         say(closing_words(self.folder, self.trainer, model))
 
     def validate(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401

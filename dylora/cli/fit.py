@@ -105,7 +105,9 @@ def pruning_words(report: Mapping[str, Any]) -> str:
     lines += [f"{m['rank']:>6}{m['components']:>6}{m['parameters']:>12,}  {m['name']}" for m in report["matrices"]]
     shares = f"{report['size']:.2%} (expected {report['expected_size']:.2%}, target {report['target']:.2%})"
     count = f"{report['parameters']:,} parameters, {report['dense_parameters']:,} before"
-    return "\n".join(["", "Matrices after the last step:", *lines, f"Left of them: {shares}; the model has {count}"])
+    return "\n".join(
+        ["", "Matrices in checkpoints/last.ckpt:", *lines, f"Left of them: {shares}; the model has {count}"]
+    )
 
 
 def interrupted_words(folder: Path, trainer: Trainer) -> str:

@@ -111,6 +111,7 @@ def test_flop_reports_ranks_and_counts(backbone, tmp_path, capsys):
     main(["fit", *tiny.options(backbone, tmp_path, **_changes("flop"))])
     out = capsys.readouterr().out
     report = json.loads((_run(tmp_path) / "flop.json").read_text())
+    assert report["checkpoint"] == "checkpoints/last.ckpt"
     assert len(report["matrices"]) == 2 * 6
     state = _ckpt(_run(tmp_path))["state_dict"]
     total = 0
