@@ -1,4 +1,4 @@
-"""The command line: `python -m dylora fit | validate | test | predict`."""
+"""The command line: `python -m dylora fit | validate | test | predict | sweep | report`."""
 
 from dylora.cli.main import main
 

@@ -31,6 +31,10 @@ from dylora.modules.base import EveryRankModule
 from dylora.rank_spec import parse_ranks
 
 _INTERRUPTED = 130
+_ABOUT = (
+    "One low-rank adapter that works at every rank. Besides the commands below: sweep, an experiment of many runs, and "
+    "report, its tables (dylora sweep --help, dylora report --help)."
+)
 _DESCRIPTIONS = {
     "fit": "Train one adapter at sampled ranks, evaluating every rank after each epoch.",
     "validate": "Evaluate any ranks of a trained adapter on the validation split.",
@@ -60,7 +64,11 @@ class DyLoRACLI(LightningCLI):
                 trainer_defaults={"default_root_dir": ROOT, "num_sanity_val_steps": 0, "enable_model_summary": False},
                 seed_everything_default=10,
                 parser_class=Parser,
-                parser_kwargs={"prog": "dylora", **{name: {"description": d} for name, d in _DESCRIPTIONS.items()}},
+                parser_kwargs={
+                    "prog": "dylora",
+                    "description": _ABOUT,
+                    **{name: {"description": d} for name, d in _DESCRIPTIONS.items()},
+                },
                 args=list(arguments),
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
