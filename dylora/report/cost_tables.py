@@ -30,7 +30,7 @@ def search_table(curves: Sequence[Curves]) -> Table:
         cost = (seconds / reference,) if seconds and reference else ()
         cells += [Cell((seconds,) if seconds else (), has_seeds=False), Cell(cost, multiple, has_seeds=False)]
         _append(table, [r_max, _label(curves, system)], cells)
-    return _with_missing(table)
+    return _with_missing(table, [p.task for p in printed], tasks)
 
 
 def loss_table(curves: Sequence[Curves]) -> Table:
@@ -55,7 +55,7 @@ def loss_table(curves: Sequence[Curves]) -> Table:
                 Cell(time, _printed_time(paper.system) if is_papers else "", has_seeds=False),
             ]
         _append(table, [_label(curves, paper.system)], cells)
-    return _with_missing(table)
+    return _with_missing(table, [p.task for p in printed], tasks)
 
 
 def _append(table: Table, names: list[str], cells: Sequence[Cell]) -> None:
@@ -65,7 +65,10 @@ def _append(table: Table, names: list[str], cells: Sequence[Cell]) -> None:
     table.tidy += [{**keys, "figure": head, **cell.tidy()} for head, cell in zip(heads, cells, strict=True)]
 
 
-def _with_missing(table: Table) -> Table:
+def _with_missing(table: Table, papers: Sequence[str], tasks: Sequence[str]) -> Table:
+    """The table with notes on what the paper has and the runs do not."""
+    if absent := [task for task in dict.fromkeys(papers) if task not in tasks]:
+        table.notes.append(f"No runs on {', '.join(absent)}: the paper's figures are left out")
     for record in table.tidy:
         if record["paper_mean"] and record["mean"] is None:
             r_max = f" (r_max {record['r_max']})" if "r_max" in record else ""

@@ -44,7 +44,7 @@ class Progress:
         if not self.left or not self._times:
             return None
         overall = fmean(time for times in self._times.values() for time in times)
-        return sum(fmean(self._times.get(task, [overall])) for task in self.left) / self.jobs
+        return sum(fmean(self._times.get(task, [overall])) for task in self.left) / min(self.jobs, len(self.left))
 
     def _count(self, record: RunRecord) -> None:
         self._times.setdefault(record.task, []).append(record.seconds + record.evaluation_seconds)

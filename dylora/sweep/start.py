@@ -1,13 +1,15 @@
 """How a command is carried out: in this process, or in one of its own."""
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from dylora.sweep.perform import INTERRUPTED
 
@@ -28,6 +30,7 @@ class InProcess:
             output.open("a", encoding="utf-8") as file,
             contextlib.redirect_stdout(file),
             contextlib.redirect_stderr(file),
+            _redirect_logs(file),
         ):
             return self._status(arguments)
 
@@ -42,6 +45,21 @@ class InProcess:
             traceback.print_exc()
             return 1
         return 0
+
+
+@contextlib.contextmanager
+def _redirect_logs(file: TextIO) -> Iterator[None]:
+    """Send what is logged to a file, too: handlers keep the stream that they were made with."""
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    handlers = [handler for logger in [logging.root, *loggers] for handler in logger.handlers]
+    shown = [handler for handler in handlers if type(handler) is logging.StreamHandler]
+    before = [handler.setStream(file) for handler in shown]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(shown, before, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
 
 
 class OwnProcess:

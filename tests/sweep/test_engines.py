@@ -59,11 +59,14 @@ def test_an_engine_that_is_not_installed_says_how_to(runs, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_submitit_carries_runs_out(runs, tmp_path):
-    pytest.importorskip("submitit")
-    options = {"cluster": "local", "timeout_min": 2}
+@pytest.mark.parametrize("engine", ["slurm", "ray"])
+def test_a_cluster_gives_runs_and_their_failures_back(runs, tmp_path, engine):
+    pytest.importorskip({"slurm": "submitit", "ray": "ray"}[engine])
     runs[0].config.write_text("model: {bakbone: x}\n")
-    results = list(engines.slurm(runs[:1], tmp_path / "slurm", options))
-    ((run, record),) = results
+    if engine == "slurm":
+        results = engines.slurm(runs[:1], tmp_path / "slurm", {"cluster": "local", "timeout_min": 2})
+    else:
+        results = engines.ray(runs[:1], {"num_cpus": 1})
+    ((run, record),) = list(results)
     assert (run.place, record.status) == (runs[0].place, "failed")
     assert "bakbone" in record.error

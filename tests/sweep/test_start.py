@@ -1,5 +1,6 @@
 """Commands in this process and in their own."""
 
+import logging
 import sys
 
 import pytest
@@ -22,6 +23,18 @@ def test_a_command_in_this_process(tmp_path, capsys, word, status):
     assert text.startswith(f"out {word}\nerr\n")
     assert ("ValueError: a bug" in text) == (word == "bug")
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_logged_goes_with_it(tmp_path, capsys):
+    logger = logging.getLogger("test_start")
+    handler = logging.StreamHandler(sys.stderr)
+    logger.addHandler(handler)
+    stream = handler.stream
+    InProcess(lambda arguments: logger.warning("a word"))([], tmp_path / "output.txt")
+    logger.removeHandler(handler)
+    assert (tmp_path / "output.txt").read_text() == "a word\n"
+    assert handler.stream is stream
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.slow
