@@ -47,3 +47,15 @@ def test_the_printed_configuration_is_a_configuration(capsys, tmp_path):
 
 def test_evaluation_help_needs_no_run(capsys):
     assert "rank" in _printed(["validate", "--help"], capsys)
+
+
+def test_help_names_every_command(capsys):
+    main(["--help"])
+    printed = capsys.readouterr().out
+    for command in ("fit", "validate", "test", "predict", "sweep", "report", "score"):
+        assert re.search(rf"^  {command} +[A-Z].*\.$", printed, re.MULTILINE)
+
+
+def test_an_unknown_command_is_refused(refused):
+    assert "command: must be one of fit, validate," in refused("train")
+    assert "got none" in refused()
