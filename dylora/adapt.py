@@ -7,7 +7,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import torch
@@ -20,14 +20,16 @@ from dylora.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear, LowRankFactor
 from dylora.targets import Target, find_targets
 
 Model = TypeVar("Model", bound=nn.Module)
+_SINGLE_RANK = "_dylora_single_rank"
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def adapt(model: Model, config: DyLoRAConfig) -> Model:
     """Put adapters into a model, in place, and freeze everything but them and the task head.
 
-    The head is what lies outside the backbone of a Hugging Face model with a task head; the output embedding of a
-    language model is not one. The active rank starts at `max_rank`, where the model is a plain LoRA.
+    The head is all that leads from the last hidden layer to the outputs of a Hugging Face model with a task head, the
+    pooler that some backbones (BERT) have inside included; the output embedding of a language model is not one. The
+    active rank starts at `max_rank`, where the model is a plain LoRA.
 
     Args:
         model: A Hugging Face model, or any module if `config.target_modules` is given.
@@ -55,12 +57,14 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
 
 
 def task_head(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters outside the backbone; none for a language model or a bare backbone."""
+    """The parameters outside the backbone and of its pooler; none for a language model or a bare backbone."""
     backbone = getattr(model, getattr(model, "base_model_prefix", "") or " ", None)
     output_embedding = getattr(model, "get_output_embeddings", lambda: None)()
     if backbone is None or output_embedding is not None:
         return []
-    inside = {id(parameter) for parameter in backbone.parameters()}
+    pooler = getattr(backbone, "pooler", None)
+    pooling = set() if pooler is None else {id(parameter) for parameter in pooler.parameters()}
+    inside = {id(parameter) for parameter in backbone.parameters()} - pooling
     return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
 
@@ -76,9 +80,26 @@ def adapted_layers(model: nn.Module) -> list[DyLoRALayer]:
     return layers
 
 
+def without_adapters(model: Model, config: DyLoRAConfig) -> Model:
+    """Give a model the one rank `max_rank` and no adapter, in place, so that what evaluates every rank takes it too.
+
+    Its parameters and its forward stay as they are; `set_rank` and `use_rank` have no effect on what it computes.
+
+    Args:
+        model: A model without adapters.
+        config: Its `max_rank` is the rank.
+
+    Returns:
+        The same model.
+    """
+    setattr(model, _SINGLE_RANK, RankState(replace(config, min_rank=config.max_rank, rank_step=1), config.max_rank))
+    return model
+
+
 def rank_state(model: nn.Module) -> RankState:
     """The active rank that all adapted layers of the model share."""
-    return adapted_layers(model)[0].state
+    single: RankState | None = getattr(model, _SINGLE_RANK, None)
+    return single or adapted_layers(model)[0].state
 
 
 def set_rank(model: nn.Module, rank: int | Tensor, *, frozen: bool = False) -> None:
@@ -201,20 +222,23 @@ class ParameterReport:
         adapter: Those of the adapters, up to the rank that was asked for.
         head: Those of the trained task head.
         total: All of them, the adapters counted up to that rank.
+        backbone: The trained ones of the backbone itself; none beside adapters.
     """
 
     adapter: int
     head: int
     total: int
+    backbone: int = 0
 
     @property
     def trainable(self) -> int:
-        """Adapter and head together."""
-        return self.adapter + self.head
+        """Adapter, head and backbone together."""
+        return self.adapter + self.head + self.backbone
 
     def __str__(self) -> str:
         share = self.trainable / self.total
-        parts = f"{self.adapter:,} adapter, {self.head:,} head"
+        first = f"{self.backbone:,} backbone" if self.backbone else f"{self.adapter:,} adapter"
+        parts = f"{first}, {self.head:,} head"
         return f"{self.trainable:,} trainable of {self.total:,} ({share:.2%}): {parts}"
 
 
@@ -233,7 +257,9 @@ def count_parameters(model: nn.Module, rank: int | None = None) -> ParameterRepo
     adapter = allocated // max_rank * rank
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
-    return ParameterReport(adapter, trained - allocated, total - allocated + adapter)
+    head = trained - allocated if factors else sum(p.numel() for p in task_head(model) if p.requires_grad)
+    backbone = trained - allocated - head
+    return ParameterReport(adapter, head, total - allocated + adapter, backbone)
 
 
 def _wrap(target: Target, state: RankState) -> DyLoRALayer:

@@ -15,15 +15,18 @@ FORMAT = 1
 KEY = "dylora"
 
 
-def identity(task: str, backbone: Mapping[str, str | None], adapter: Mapping[str, Any]) -> dict[str, Any]:
+def identity(
+    task: str, backbone: Mapping[str, str | None], adapter: Mapping[str, Any], method: str = "adapter"
+) -> dict[str, Any]:
     """What a checkpoint records besides the trained weights, in plain types.
 
     Args:
         task: Name of the task.
         backbone: `BackboneIdentity.as_dict()`.
-        adapter: What the adapters compute: max_rank, alpha, scaling, target modules.
+        adapter: What the adapters compute: max_rank, alpha, scaling, target modules; empty without adapters.
+        method: What was trained of the backbone: `adapter`, or all of it in one of the ways of `dylora.baselines`.
     """
-    return {"format": FORMAT, "task": task, "backbone": dict(backbone), "adapter": dict(adapter)}
+    return {"format": FORMAT, "task": task, "method": method, "backbone": dict(backbone), "adapter": dict(adapter)}
 
 
 def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> None:
@@ -36,7 +39,7 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         given = "none" if found is None else f"format {found.get('format')}"
         raise InputError("--ckpt_path", f"a dylora checkpoint of format {FORMAT}", given, "give a file that fit wrote")
     if found["task"] != expected["task"]:
-        fix = f"set --data.task {found['task']}, or choose another checkpoint"
+        fix = f"set --data.task {found['task']} (--set for text), or choose another checkpoint"
         raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
     theirs, ours = found["backbone"], expected["backbone"]
     if theirs["fingerprint"] != ours["fingerprint"]:
@@ -44,6 +47,10 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         given = f"one trained on {theirs['name']!r} (weights {theirs['fingerprint']})"
         fix = f"set --model.backbone {theirs['name']}, or choose another checkpoint"
         raise InputError("--ckpt_path", allowed, given, fix)
+    method = found.get("method", "adapter")  # files from before there were others do not name it
+    if method != expected["method"]:
+        fix = f"set --model.method {method}, or choose another checkpoint"
+        raise InputError("--ckpt_path", f"trained with method {expected['method']}", f"method {method}", fix)
     for key, value in expected["adapter"].items():
         if found["adapter"].get(key) != value:
             given = f"{key} {found['adapter'].get(key)}"

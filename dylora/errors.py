@@ -23,3 +23,23 @@ class InputError(ValueError):
     def __str__(self) -> str:
         argument, allowed, given, fix = self.args
         return " ".join(f"{argument}: must be {allowed}, got {given}; {fix}".split())
+
+
+def check_at_least(group: str, least: int, **values: int) -> None:
+    """Refuse numbers below a bound.
+
+    Args:
+        group: What stands before the names on the command line, such as `data`.
+        least: The bound.
+        **values: The numbers under their names.
+
+    Raises:
+        InputError: For the first of them that is smaller.
+
+    >>> check_at_least("data", 1, train_batch_size=0)
+    Traceback (most recent call last):
+    dylora.errors.InputError: data.train_batch_size: must be at least 1, got 0; give a larger number
+    """
+    for name, value in values.items():
+        if value < least:
+            raise InputError(f"{group}.{name}", f"at least {least}", value, "give a larger number")

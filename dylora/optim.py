@@ -117,7 +117,7 @@ def linear_warmup(
     """Linear warm-up, then linear decay to zero.
 
     Args:
-        optimizer: What it steers.
+        optimizer: What it steers. Groups with `constant_lr` True keep their learning rate.
         total_steps: Number of optimizer steps of the whole run.
         warmup_ratio: Share of them that warm up, from 0 to 1; rounded up to whole steps.
         warmup_steps: Number of warm-up steps; takes the place of the ratio.
@@ -131,7 +131,10 @@ def linear_warmup(
         raise InputError("warmup_steps", "0 or more", warmup_steps, "0 switches the warm-up off")
     warmup = -int(-total_steps * warmup_ratio // 1) if warmup_steps is None else warmup_steps
     schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)  # type: ignore[no-untyped-call]
-    return schedule
+    constant = [group.get("constant_lr", False) for group in optimizer.param_groups]
+    if not any(constant):
+        return schedule
+    return LambdaLR(optimizer, [_one if keep else schedule.lr_lambdas[0] for keep in constant])
 
 
 def build_optimizer(
@@ -142,6 +145,10 @@ def build_optimizer(
     if name == "row_exact_adamw":
         return RowExactAdamW(groups, lr, updated_rows=updated_rows)
     return AdamW(groups, lr)
+
+
+def _one(step: int) -> float:
+    return 1.0
 
 
 def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dylora.errors import InputError
 
-DistributionName = Literal["uniform", "geometric", "weights"]
+DistributionName = Literal["uniform", "geometric", "weights", "max_rank"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class RankDistribution:
 
     Attributes:
         name: `uniform` over the ranks (the paper's default); `geometric`, P(b) proportional to (1 - p)^(b - 1) and
-            renormalised over the range; or `weights`, any non-negative numbers.
+            renormalised over the range; `weights`, any non-negative numbers; or `max_rank`, the largest rank at every
+            step, which is plain LoRA.
         p: Parameter of the geometric law, inside (0, 1); the paper uses 0.15 (Table 4).
         weights: One non-negative number for each rank of the range, for `weights` only; normalised to sum to 1.
 
@@ -104,6 +105,8 @@ class RankDistribution:
                 raise InputError("weights", allowed, f"{len(weights)} numbers", "give one weight a rank")
         elif self.name == "geometric":
             weights = [(1 - self.p) ** (rank - 1) for rank in ranks]
+        elif self.name == "max_rank":
+            weights = [float(rank == ranks.max_rank) for rank in ranks]
         else:
             weights = [1.0] * len(ranks)
         total = sum(weights)

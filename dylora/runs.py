@@ -1,6 +1,9 @@
 """Where runs lie: one new folder each, found again by what is in it."""
 
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 from dylora.errors import InputError
 
@@ -68,6 +71,14 @@ def free_path(path: Path) -> Path:
         number += 1
         candidate = path.with_stem(f"{path.stem}-{number}")
     return candidate
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
+    """Write a JSON file at once: a reader finds the old content or the new one, never a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
 
 
 def _checkpoints(run: Path) -> list[Path]:

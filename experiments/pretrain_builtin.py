@@ -3,8 +3,8 @@
     python experiments/pretrain_builtin.py --output dylora/assets
 
 RoBERTa reads pairs of texts that say the same in different words, with hidden words to find. GPT-2 learns to
-continue texts with more texts, and meaning representations with more meaning representations, but never a
-representation with its text. Only combinations of attributes of the training split occur.
+continue texts with more texts or with what they mean, and meaning representations with more meaning representations,
+but never a representation with its text. Only combinations of attributes of the training split occur.
 """
 
 import argparse
@@ -40,6 +40,7 @@ HIDDEN = 128
 LAYERS = 4
 HEADS = 4
 BATCH_SIZE = 32
+STEPS = {"roberta": 500, "gpt2": 1000}
 LEARNING_RATE = 1e-3
 SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's, in its order
 BOS, PAD, SEP, MASK = 0, 1, 2, 4
@@ -60,6 +61,14 @@ def document(rng: random.Random) -> str:
     if rng.random() < 0.3:
         return separator.join(grammar.meaning_text(part(meaning, rng)) for _ in range(3))
     return separator.join((grammar.describe(meaning, rng), grammar.describe(meaning, rng)))
+
+
+def document_to_continue(rng: random.Random) -> str:
+    """A document, or a text and the meaning representation of it: the task's two sides, in the other order."""
+    if rng.random() < 0.5:
+        return document(rng)
+    meaning = grammar.draw_meaning(rng, "train", 2 + int(rng.random() * 6))
+    return f"{grammar.describe(meaning, rng)}\n{grammar.meaning_text(meaning)}"
 
 
 def learn_bpe(seed: int, special_tokens: list[str]) -> tuple[dict[str, int], Any]:
@@ -151,7 +160,7 @@ def causal_batches(tokenizer: GPT2Tokenizer, rng: random.Random) -> Iterator[dic
     stream: list[int] = []
     while True:
         while len(stream) < size:
-            stream += tokenizer(document(rng) + tokenizer.eos_token)["input_ids"]
+            stream += tokenizer(document_to_continue(rng) + tokenizer.eos_token)["input_ids"]
         block = torch.tensor(stream[:size]).view(-1, POSITIONS)
         stream = stream[size:]
         yield {"input_ids": block, "labels": block}
@@ -206,11 +215,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder to write roberta/ and gpt2/ into")
     parser.add_argument("--only", choices=("roberta", "gpt2"), help="make one of the two (default: both)")
-    parser.add_argument("--steps", type=int, default=500, help="optimizer steps for each (default: 500)")
+    parser.add_argument("--steps", type=int, help="optimizer steps (default: 500 for roberta, 1000 for gpt2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, texts and masks (default: 0)")
     options = parser.parse_args()
     for name in [options.only] if options.only else ["roberta", "gpt2"]:
-        make(name, options.output / name, options.steps, options.seed)
+        make(name, options.output / name, options.steps or STEPS[name], options.seed)
 
 
 if __name__ == "__main__":

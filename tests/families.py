@@ -38,9 +38,9 @@ _TWO_LAYERS = {f"classifier.{layer}.{kind}" for layer in ("dense", "out_proj") f
 _ONE_LAYER = {"classifier.weight", "classifier.bias"}
 _T5_HEAD = {name.replace("classifier", "classification_head") for name in _TWO_LAYERS}
 HEADS = {
-    "albert": _ONE_LAYER,
+    "albert": {*_ONE_LAYER, "albert.pooler.weight", "albert.pooler.bias"},
     "bart": _T5_HEAD,
-    "bert": _ONE_LAYER,
+    "bert": {*_ONE_LAYER, "bert.pooler.dense.weight", "bert.pooler.dense.bias"},
     "camembert": _TWO_LAYERS,
     "deberta-v2": {*_ONE_LAYER, "pooler.dense.weight", "pooler.dense.bias"},
     "distilbert": {*_ONE_LAYER, "pre_classifier.weight", "pre_classifier.bias"},

@@ -16,7 +16,17 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from dylora.adapt import adapt, adapted_layers, adapter_state, count_parameters, load_adapter_state, set_rank
+from dylora.adapt import (
+    adapt,
+    adapted_layers,
+    adapter_state,
+    count_parameters,
+    load_adapter_state,
+    rank_state,
+    set_rank,
+    use_rank,
+    without_adapters,
+)
 from dylora.config import DyLoRAConfig
 from dylora.errors import InputError
 
@@ -172,10 +182,30 @@ def test_the_parameter_report_counts_all_and_prints_one_line(adapted):
     model = adapted()
     report = count_parameters(model, 2)
     assert report.adapter == 4 * 2 * (16 + 16)  # 4 projections, 2 ranks, a row and a column of 16
-    assert report.head == 16 * 3 + 3
+    assert report.head == 16 * 16 + 16 + 16 * 3 + 3  # pooler and classifier
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     assert report.total == frozen + report.head + report.adapter
-    assert str(report).startswith(f"307 trainable of {report.total:,} (")
-    assert str(report).endswith("%): 256 adapter, 51 head")
+    assert str(report).startswith(f"579 trainable of {report.total:,} (")
+    assert str(report).endswith("%): 256 adapter, 323 head")
     with pytest.raises(InputError, match="rank: must be from 1 to max_rank 4, got 5"):
         count_parameters(model, 5)
+
+
+def test_a_model_without_adapters_has_one_rank_and_computes_what_it_did(make_model, token_ids):
+    model = make_model("bert")
+    expected = model(token_ids).logits
+    names = [name for name, _ in model.named_parameters()]
+    assert without_adapters(model, DyLoRAConfig(max_rank=4, rank_step=3)) is model
+    assert list(rank_state(model).config.ranks) == [4]
+    assert rank_state(model).rank == 4
+    set_rank(model, torch.tensor([4, 4, 4]))
+    with use_rank(model, 4):
+        assert torch.equal(model(token_ids).logits, expected)
+    assert [name for name, _ in model.named_parameters()] == names
+    assert all(p.requires_grad for p in model.parameters())
+    with pytest.raises(ValueError, match="no adapters"):
+        adapted_layers(model)
+    report = count_parameters(model)
+    assert report.total == report.trainable == sum(p.numel() for p in model.parameters())
+    assert (report.adapter, report.head) == (0, 16 * 3 + 3)
+    assert str(report).endswith(f"(100.00%): {report.total - 51:,} backbone, 51 head")

@@ -30,6 +30,14 @@ def test_the_same_identity_passes_even_under_another_name():
     check_identity(_changed(backbone__name="/models/roberta-base"), OURS)
 
 
+def test_a_file_that_names_no_method_is_an_adapters():
+    older = _changed()
+    del older["method"]
+    check_identity(older, OURS)
+    with pytest.raises(InputError, match=r"trained with method full, got method adapter"):
+        check_identity(older, _changed(method="full"))
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [
@@ -38,6 +46,7 @@ def test_the_same_identity_passes_even_under_another_name():
             _changed(backbone__fingerprint="bb22", backbone__name="bert-base"),
             r"backbone 'roberta-base' \(weights aa11\), got one trained on 'bert-base' \(weights bb22\)",
         ),
+        (_changed(method="flop"), r"trained with method adapter, got method flop; set --model.method flop"),
         (_changed(adapter__max_rank=4), r"trained with max_rank 8, got max_rank 4; set --model.adapter.max_rank"),
         (_changed(adapter__scaling="alpha/max_rank"), r"trained with scaling alpha/b, got scaling alpha/max_rank"),
         (_changed(format=99), r"format 1, got format 99"),

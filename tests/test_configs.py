@@ -12,6 +12,7 @@ from dylora.cli.base import DyLoRACLI
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml"))
+TEXT = sorted(path for path in CONFIGS.glob("nlg/*.yaml"))
 GLUE = ("rte", "mnli", "sst2", "mrpc", "cola", "qnli", "qqp", "stsb")
 
 
@@ -61,9 +62,24 @@ def test_the_first_line_is_the_command(path):
     assert str(path.relative_to(CONFIGS.parent)) in words
 
 
-def test_the_text_demo_builds(monkeypatch, tmp_path):
-    cli = _build(["--config", CONFIGS / "nlg" / "demo.yaml"], monkeypatch, tmp_path)
-    assert (cli.model.task, cli.datamodule.set_name) == ("restaurants", "restaurants")
+@pytest.mark.parametrize("path", TEXT, ids=lambda path: path.stem)
+def test_text_builds_model_data_and_trainer(path, monkeypatch, tmp_path):
+    cli = _build(["--config", path, "--model.backbone", "builtin/gpt2"], monkeypatch, tmp_path)
+    assert cli.model.task == cli.datamodule.set_name == yaml.safe_load(path.read_text())["set"]
+
+
+@pytest.mark.parametrize("name", ["e2e", "webnlg", "dart"])
+def test_text_has_the_values_of_table_8(name):
+    config = yaml.safe_load((CONFIGS / "nlg" / f"{name}.yaml").read_text())
+    model, data = config["model"], config["data"]
+    assert model["backbone"] == "openai-community/gpt2-medium"
+    adapter = {"max_rank": 4, "min_rank": 1, "alpha": 32, "scaling": "alpha/b", "dropout": 0.1}
+    assert model["adapter"] == adapter
+    assert (model["learning_rate"], model["weight_decay"], model["warmup_steps"]) == (2e-4, 0.01, 500)
+    assert (model["label_smoothing"], model["decoding"]) == (0.1, name)
+    assert (data["train_batch_size"], data["max_length"], data["max_context"]) == (8, 512, 448)
+    assert config["trainer"]["max_epochs"] == 5
+    assert config["seed_everything"] == 10
 
 
 def test_the_ddp_overlay_is_taken_as_a_second_config(backbone, monkeypatch, tmp_path):

@@ -361,3 +361,15 @@ def test_a_bad_warmup_is_told_in_one_line(ratio, steps, argument, given):
     assert message.startswith(f"{argument}: must be ")
     assert f", got {given}; " in message
     assert "\n" not in message
+
+
+def test_groups_with_a_constant_rate_keep_it_while_the_others_warm_up_and_decay():
+    one, two = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    optimizer = SGD([{"params": [one]}, {"params": [two], "lr": 0.5, "constant_lr": True}], lr=1.0)
+    schedule = linear_warmup(optimizer, total_steps=4, warmup_ratio=0.5)
+    rates = []
+    for _ in range(5):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    assert rates == [[0.0, 0.5], [0.5, 0.5], [1.0, 0.5], [0.5, 0.5], [0.0, 0.5]]

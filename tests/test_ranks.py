@@ -72,6 +72,11 @@ def test_weights_are_normalised():
     assert RankDistribution("weights", weights=[1, 0, 5, 2]).probabilities(RankRange(1, 4)) == (0.125, 0, 0.625, 0.25)
 
 
+@pytest.mark.parametrize("ranks", [EIGHT, RankRange(2, 8, 3), RankRange(3, 3)])
+def test_max_rank_draws_the_largest_rank_at_every_step(ranks):
+    assert set(draws(RankDistribution("max_rank"), ranks, seed=3, steps=200)) == {ranks.max_rank}
+
+
 @pytest.mark.parametrize(
     ("distribution", "expected"),
     [

@@ -1,11 +1,12 @@
 """Run folders: never written over, found again."""
 
+import json
 import os
 
 import pytest
 
 from dylora.errors import InputError
-from dylora.runs import checkpoint_of, free_path, new_run_folder, newest_run
+from dylora.runs import checkpoint_of, free_path, new_run_folder, newest_run, write_json
 
 
 def _run(folder, *checkpoints, age):
@@ -56,3 +57,13 @@ def test_free_path_numbers_behind_what_exists(tmp_path):
     for name in ("test.jsonl", "test-1.jsonl", "test-2.jsonl"):
         assert free_path(path).name == name
         free_path(path).write_text("")
+
+
+def test_a_file_is_replaced_whole_and_a_failed_write_leaves_the_old_one(tmp_path):
+    path = tmp_path / "cuts" / "svd.json"
+    write_json(path, {"a": 1})
+    write_json(path, {"a": [1, 2.5]})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": [1, 2.5]}
+    assert list(path.parent.iterdir()) == [path]

@@ -1,9 +1,7 @@
 """What a user sees of all ranks: a row an epoch, curves and pictures on TensorBoard, files in the run's folder."""
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dylora.curves import draw_heat_map, draw_rank_curve, table_header, table_row
 from dylora.modules.base import EveryRankModule
+from dylora.runs import write_json
 from dylora.select import RankSummary
 
 Record = dict[str, Any]
@@ -107,15 +106,14 @@ class RankCurves(Callback):
     def _write(self, module: EveryRankModule) -> None:
         content = {
             "task": module.identity["task"],
+            "method": module.method.name,
             "metric": module.monitor,
             "tolerance": module.tolerance,
             "best": {"checkpoint": "checkpoints/best.ckpt", **self.best},
             "last": {"checkpoint": "checkpoints/last.ckpt", **self.history[-1]},
             "epochs": self.history,
         }
-        partial = self.folder / "rank_metrics.json.partial"
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, self.folder / "rank_metrics.json")
+        write_json(self.folder / "rank_metrics.json", content)
 
 
 def final_table(record: Record, metric: str) -> str:
@@ -128,11 +126,10 @@ def final_table(record: Record, metric: str) -> str:
 
 def _record(trainer: Trainer, module: EveryRankModule) -> Record:
     """One epoch in plain types; ranks are strings, as JSON has them."""
-    metrics = {name: {str(rank): v for rank, v in values.items()} for name, values in module.results.items()}
     summary = module.summary()
     score = summary.aurac if module.higher_is_better else -summary.aurac
     position = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-    return {**position, "score": score, **asdict(summary), "metrics": metrics}
+    return {**position, "score": score, **module.record()}
 
 
 def _by_rank(values: Mapping[str, float]) -> dict[int, float]:

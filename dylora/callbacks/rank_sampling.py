@@ -18,7 +18,8 @@ class RankSamplingCallback(Callback):
     accumulated step share it, and a resumed run goes on with the same sequence.
 
     Args:
-        distribution: Law of the ranks: `uniform` (the paper's default), `geometric` or `weights`.
+        distribution: Law of the ranks: `uniform` (the paper's default), `geometric`, `weights`, or `max_rank`, which
+            trains every step at the largest rank: plain LoRA.
         p: Parameter of the geometric law, inside (0, 1); the paper uses 0.15.
         weights: One non-negative number for each rank, for the distribution `weights`.
         objective: `individual` trains one drawn rank a step; `summation` (nested dropout) trains all ranks at every

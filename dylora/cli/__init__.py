@@ -1,4 +1,4 @@
-"""The command line: `python -m dylora fit | validate | test | predict | sweep | report`."""
+"""The command line: `python -m dylora fit | validate | test | predict | sweep | report | score`."""
 
 from dylora.cli.main import main
 

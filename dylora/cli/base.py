@@ -12,10 +12,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from dylora.adapt import count_parameters, rank_state
+from dylora.baselines.truncation import CUTS, Cut, check_cut
+from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.checkpoints import read_checkpoint
-from dylora.cli.evaluation import results_table, write_predictions
+from dylora.cli.commands import COMMANDS
+from dylora.cli.evaluation import results_table, write_cut, write_predictions
 from dylora.cli.fit import (
     ProgressBar,
     SaveConfig,
@@ -23,24 +26,17 @@ from dylora.cli.fit import (
     fit_callbacks,
     flatten,
     interrupted_words,
+    pruning_words,
     run_folder,
 )
 from dylora.cli.parser import Parser
 from dylora.cli.run_arguments import EVALUATIONS, ROOT
+from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.rank_spec import parse_ranks
+from dylora.runs import write_json
 
 _INTERRUPTED = 130
-_ABOUT = (
-    "One low-rank adapter that works at every rank. Besides the commands below: sweep, an experiment of many runs, and "
-    "report, its tables (dylora sweep --help, dylora report --help)."
-)
-_DESCRIPTIONS = {
-    "fit": "Train one adapter at sampled ranks, evaluating every rank after each epoch.",
-    "validate": "Evaluate any ranks of a trained adapter on the validation split.",
-    "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
-    "predict": "Write what any ranks of a trained adapter predict.",
-}
 
 
 class DyLoRACLI(LightningCLI):
@@ -66,8 +62,7 @@ class DyLoRACLI(LightningCLI):
                 parser_class=Parser,
                 parser_kwargs={
                     "prog": "dylora",
-                    "description": _ABOUT,
-                    **{name: {"description": d} for name, d in _DESCRIPTIONS.items()},
+                    **{name: {"description": COMMANDS[name]} for name in self.subcommands()},
                 },
                 args=list(arguments),
                 auto_configure_optimizers=False,
@@ -126,6 +121,13 @@ class DyLoRACLI(LightningCLI):
         if subcommand in EVALUATIONS:
             text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
             parser.add_argument("--rank", type=str, default="all", help=text)
+        if subcommand in ("validate", "test"):
+            text = (
+                "Cut the adapter to each rank in this way, whatever its scaling: "
+                + ", ".join(CUTS)
+                + "; null does not."
+            )
+            parser.add_argument("--cut", type=str | None, default=None, help=text)
         if subcommand == "predict":
             text = "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run."
             parser.add_argument("--output", type=str | None, default=None, help=text)
@@ -144,8 +146,13 @@ class DyLoRACLI(LightningCLI):
             read_checkpoint(path)
 
     def before_instantiate_classes(self) -> None:
-        """Hand on a seed that was chosen at random."""
+        """Refuse an unknown cut, and hand on a seed that was chosen at random."""
         options = self.config[self.config.subcommand]
+        if kind := options.get("cut"):
+            check_cut(kind)
+            if options.model.method != "adapter":
+                given = f"{kind} with method {options.model.method}"
+                raise InputError("--cut", "left out for a model without adapters", given, "leave it out")
         options.data.seed = options.rank_sampling.seed = int(options.seed_everything)
 
     def after_instantiate_classes(self) -> None:
@@ -187,17 +194,35 @@ class DyLoRACLI(LightningCLI):
         except SystemExit:
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(_INTERRUPTED)
+        if report := model.method.report(model.model):
+            say(pruning_words(report))
+            if self.trainer.is_global_zero:
+                content = {"checkpoint": "checkpoints/last.ckpt", **report}
+                write_json(self.folder / f"{model.method.name}.json", content)
         say(closing_words(self.folder, self.trainer, model))
 
     def validate(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
-        """Evaluate the asked ranks on the validation split."""
+        """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
+        kind = self._cut()
         self.trainer.validate(model, **options, verbose=False)
         say(results_table("validation", model))
+        if kind and self.trainer.is_global_zero and model.eval_ranks == tuple(rank_state(model.model).config.ranks):
+            checkpoint = Path(self._get(self.config, "ckpt_path"))
+            say(f"Written: {write_cut(self.run_of_checkpoint(), kind, checkpoint, model)}")
 
     def test(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on a labelled test split."""
+        self._cut()
         self.trainer.test(model, **options, verbose=False)
         say(results_table("test", model))
+
+    def _cut(self) -> Cut | None:
+        """The cut that is asked for, once the trainer knows of it."""
+        kind: Cut | None = self._get(self.config, "cut")
+        if kind:
+            self.trainer.callbacks.append(CutAdapter(kind))  # type: ignore[attr-defined]
+            say(f"Cut: {kind}")
+        return kind
 
     def predict(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
         """Write what the asked ranks predict."""

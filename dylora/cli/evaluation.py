@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from dylora.baselines.truncation import Cut
 from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
 from dylora.curves import table_header, table_row
 from dylora.data.submission import write_submission
 from dylora.modules.base import EveryRankModule
-from dylora.runs import free_path
+from dylora.runs import free_path, write_json
 from dylora.tasks import Task
 
 
@@ -15,6 +16,17 @@ def results_table(split: str, module: EveryRankModule) -> str:
     lines = [table_header(split, module.eval_ranks)]
     lines += [table_row(name, values, module.summary(name)) for name, values in module.results.items()]
     return "\n".join(lines)
+
+
+def write_cut(run: Path, kind: Cut, checkpoint: Path, module: EveryRankModule) -> Path:
+    """What a cut adapter reaches, in `cuts/` of its run; an earlier file of the same cut is replaced.
+
+    The fields of an epoch in `rank_metrics.json`, with the cut and the checkpoint that it was made of.
+    """
+    path = run / "cuts" / f"{kind.replace('/', '-')}.json"
+    origin = {"cut": kind, "checkpoint": checkpoint.name, "task": module.identity["task"], "metric": module.monitor}
+    write_json(path, {**origin, **module.record()})
+    return path
 
 
 def write_predictions(collected: CollectPredictions, folder: Path) -> list[Path]:

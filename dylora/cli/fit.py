@@ -99,6 +99,17 @@ def closing_words(folder: Path, trainer: Trainer, module: EveryRankModule) -> st
     return "\n".join(lines)
 
 
+def pruning_words(report: Mapping[str, Any]) -> str:
+    """The rank of each pruned matrix, and how much of the model is left."""
+    lines = [f"{'rank':>6}{'of':>6}{'parameters':>12}  matrix"]
+    lines += [f"{m['rank']:>6}{m['components']:>6}{m['parameters']:>12,}  {m['name']}" for m in report["matrices"]]
+    shares = f"{report['size']:.2%} (expected {report['expected_size']:.2%}, target {report['target']:.2%})"
+    count = f"{report['parameters']:,} parameters, {report['dense_parameters']:,} before"
+    return "\n".join(
+        ["", "Matrices in checkpoints/last.ckpt:", *lines, f"Left of them: {shares}; the model has {count}"]
+    )
+
+
 def interrupted_words(folder: Path, trainer: Trainer) -> str:
     """Where an interrupted run stands and how it goes on."""
     checkpoint = folder / CHECKPOINTS / "last.ckpt"

@@ -39,6 +39,7 @@ class TextCLI(DyLoRACLI):
         text = "Set to train on: " + ", ".join(SETS) + ". It decides the options below `data`."
         parser.add_argument("--set", type=str, default=self.set_name, help=text)
         parser.link_arguments("set", "model.task")
+        parser.link_arguments("model.gguf_file", "data.gguf_file")
 
     def run_name(self) -> str:
         """The set; the embedded one shares its name with a sentence task, and runs do not share a folder."""

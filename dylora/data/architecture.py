@@ -23,19 +23,21 @@ class Architecture:
     window: int | None
 
 
-def architecture_of(backbone: str) -> Architecture:
+def architecture_of(backbone: str, gguf_file: str | None = None) -> Architecture:
     """Read a backbone's configuration.
 
     Args:
         backbone: `builtin/gpt2`, a folder, or a name on the hub.
+        gguf_file: Name of the GGUF file in that folder or repository that holds the configuration.
 
     Raises:
         InputError: If there is no configuration to be had.
     """
     source = str(Path(resolve_backbone(backbone)).expanduser())
+    gguf = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
         with hub.quiet():
-            config = AutoConfig.from_pretrained(source)
+            config = AutoConfig.from_pretrained(source, **gguf)
     except (OSError, ValueError, KeyError) as error:
         allowed = "a folder with config.json, or a hub name that can be reached or lies in the cache"
         fix = f"put the backbone's config.json there or check the name {hub.OFFLINE_FIX}"

@@ -7,24 +7,24 @@ from typing import Any, Literal
 
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.batching import Collator, EvaluationSampler, loader_options, train_sampler
 from dylora.data.glue_source import EMBEDDED, source_for
+from dylora.data.module import TrainerAwareDataModule
 from dylora.data.resumable import ResumableLoader
 from dylora.data.token_cache import default_cache_dir, token_limit, tokenised
 from dylora.data.tokenizers import tokenizer_for
-from dylora.errors import InputError
+from dylora.errors import InputError, check_at_least
 from dylora.tasks import get_task
 
 Stage = Literal["fit", "validate", "test", "predict"]
 Batch = dict[str, torch.Tensor]
 
 
-class GLUEDataModule(LightningDataModule):
+class GLUEDataModule(TrainerAwareDataModule):
     """Batches of a GLUE task, or of the embedded entailment task, tokenised once and cached.
 
     A batch holds `input_ids`, `attention_mask` and, where the tokenizer makes them, `token_type_ids`, each (B, T);
@@ -64,8 +64,8 @@ class GLUEDataModule(LightningDataModule):
         seed: int = 10,
     ) -> None:
         super().__init__()
-        _check_at_least(1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
-        _check_at_least(0, num_workers=num_workers)
+        check_at_least("data", 1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
+        check_at_least("data", 0, num_workers=num_workers)
         if predict_split not in ("test", "validation"):
             raise InputError("data.predict_split", "test or validation", repr(predict_split), "choose one of the two")
         self.task_spec = get_task(task)
@@ -159,8 +159,8 @@ class GLUEDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches of rows of similar length, in an order that depends on the seed and the epoch."""
         batch_size = self._batch_sizes["train"]
-        sampler = train_sampler(self._lengths("train"), batch_size, *self._processes(), self._seed)
-        return ResumableLoader(**self._options("train", sampler, batch_size), position=self._batches_done)
+        sampler = train_sampler(self._lengths("train"), batch_size, *self.processes(), self._seed)
+        return ResumableLoader(**self._options("train", sampler, batch_size), position=self.batches_done)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each validation split that exists."""
@@ -182,20 +182,12 @@ class GLUEDataModule(LightningDataModule):
         return [self._evaluation_loader(split) for split in self.split_names(stage)]
 
     def _evaluation_loader(self, split: str) -> DataLoader[Any]:
-        sampler = EvaluationSampler(self._lengths(split), *self._processes())
+        sampler = EvaluationSampler(self._lengths(split), *self.processes())
         return DataLoader(**self._options(split, sampler, self._batch_sizes["eval"]))
 
     def _lengths(self, split: str) -> list[int]:
         lengths: list[int] = self._splits[split]["length"][:]
         return lengths
-
-    def _processes(self) -> tuple[int, int]:
-        """Number of processes and this one's place."""
-        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-
-    def _batches_done(self) -> int:
-        """Batches of this epoch that are trained already, more than none in a resumed run."""
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
     def _options(self, split: str, sampler: Sampler[int], batch_size: int) -> dict[str, Any]:
         if self._num_workers:
@@ -203,9 +195,3 @@ class GLUEDataModule(LightningDataModule):
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         rows = self._splits[split].remove_columns(["length", "truncated"])
         return loader_options(rows, sampler, batch_size, self._num_workers, Collator(self.tokenizer), self._seed)
-
-
-def _check_at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise InputError(f"data.{name}", f"at least {least}", value, "give a larger number")

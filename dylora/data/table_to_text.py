@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset  # type: ignore[import-untyped]
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
@@ -16,12 +15,13 @@ from dylora.data.batching import EvaluationSampler, loader_options, train_sample
 from dylora.data.completion import CompletionEncoder, Limits, Row, limits
 from dylora.data.completion_batching import CompletionCollator
 from dylora.data.completion_cache import encoded
+from dylora.data.module import TrainerAwareDataModule
 from dylora.data.resumable import ResumableLoader
 from dylora.data.text_items import Entry, Item, group, pairs
 from dylora.data.text_source import TextSource
 from dylora.data.token_cache import default_cache_dir
 from dylora.data.tokenizers import tokenizer_digest, tokenizer_for
-from dylora.errors import InputError
+from dylora.errors import InputError, check_at_least
 
 Kind = Literal["pairs", "prompts"]
 
@@ -34,7 +34,7 @@ _NEEDED: dict[str, tuple[tuple[str, Kind], ...]] = {
 }
 
 
-class TableToTextDataModule(LightningDataModule):
+class TableToTextDataModule(TrainerAwareDataModule):
     """Batches of one table-to-text set, tokenised once and cached.
 
     A teacher-forced batch holds `input_ids` and `attention_mask` (B, T), padded on the right, `labels` (B, T), -100
@@ -48,6 +48,7 @@ class TableToTextDataModule(LightningDataModule):
     Args:
         source: Where the set comes from.
         backbone: Backbone whose tokenizer is used: `builtin/gpt2`, a local folder or a hub name.
+        gguf_file: Name of a GGUF file in the backbone's folder, to be read in place of its other files.
         train_batch_size: Rows in a training batch of one process.
         eval_batch_size: Rows in an evaluation batch of one process.
         max_length: Number of tokens of prompt and text together at which a row is cut.
@@ -69,6 +70,7 @@ class TableToTextDataModule(LightningDataModule):
         self,
         source: TextSource,
         backbone: str = "builtin/gpt2",
+        gguf_file: str | None = None,
         train_batch_size: int = 8,
         eval_batch_size: int = 16,
         max_length: int = 512,
@@ -79,12 +81,13 @@ class TableToTextDataModule(LightningDataModule):
         seed: int = 10,
     ) -> None:
         super().__init__()
-        _check_at_least(1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
-        _check_at_least(0, generate_examples=generate_examples, num_workers=num_workers)
+        check_at_least("data", 1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
+        check_at_least("data", 0, generate_examples=generate_examples, num_workers=num_workers)
         self.set_name = source.name
         self.full_name = source.full_name
         self._source = source
         self._backbone = backbone
+        self._gguf_file = gguf_file
         self._batch_sizes = {"train": train_batch_size, "eval": eval_batch_size}
         self._max_length = max_length
         self._max_context = max_context
@@ -103,7 +106,7 @@ class TableToTextDataModule(LightningDataModule):
         Raises:
             InputError: If it has no end token, without which a text would never end.
         """
-        tokenizer = tokenizer_for(self._backbone)
+        tokenizer = tokenizer_for(self._backbone, self._gguf_file)
         if tokenizer.eos_token_id is None:
             allowed = "a backbone whose tokenizer has an end token"
             raise InputError("model.backbone", allowed, f"{self._backbone} without one", "add eos_token to it")
@@ -116,7 +119,7 @@ class TableToTextDataModule(LightningDataModule):
 
     @cached_property
     def _architecture(self) -> Architecture:
-        return architecture_of(self._backbone)
+        return architecture_of(self._backbone, self._gguf_file)
 
     @cached_property
     def limits(self) -> Limits:
@@ -204,8 +207,8 @@ class TableToTextDataModule(LightningDataModule):
         """Teacher-forced batches of rows of similar length, in an order that depends on the seed and the epoch."""
         batch_size = self._batch_sizes["train"]
         rows = self._rows["train", "pairs"]
-        sampler = train_sampler(rows["length"][:], batch_size, *self._processes(), self._seed)
-        return ResumableLoader(**self._options(rows, "pairs", sampler, batch_size), position=self._batches_done)
+        sampler = train_sampler(rows["length"][:], batch_size, *self.processes(), self._seed)
+        return ResumableLoader(**self._options(rows, "pairs", sampler, batch_size), position=self.batches_done)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Teacher-forced pairs, and the prompts of the first `generate_examples` items unless that is 0."""
@@ -225,16 +228,8 @@ class TableToTextDataModule(LightningDataModule):
         return self.test_dataloader()
 
     def _evaluation_loader(self, rows: Dataset, kind: Kind) -> DataLoader[Any]:
-        sampler = EvaluationSampler(rows["length"][:], *self._processes())
+        sampler = EvaluationSampler(rows["length"][:], *self.processes())
         return DataLoader(**self._options(rows, kind, sampler, self._batch_sizes["eval"]))
-
-    def _processes(self) -> tuple[int, int]:
-        """Number of processes and this one's place."""
-        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-
-    def _batches_done(self) -> int:
-        """Batches of this epoch that are trained already, more than none in a resumed run."""
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
     def _options(self, rows: Dataset, kind: Kind, sampler: Sampler[int], batch_size: int) -> dict[str, Any]:
         if self._num_workers:
@@ -247,9 +242,3 @@ class TableToTextDataModule(LightningDataModule):
         return loader_options(
             rows, sampler, batch_size, self._num_workers, CompletionCollator(pad_id, side), self._seed
         )
-
-
-def _check_at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise InputError(f"data.{name}", f"at least {least}", value, "give a larger number")

@@ -12,11 +12,12 @@ from dylora.assets import resolve_backbone
 from dylora.errors import InputError
 
 
-def tokenizer_for(backbone: str) -> PreTrainedTokenizerBase:
+def tokenizer_for(backbone: str, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a backbone, with a padding token (the end token where it has none of its own).
 
     Args:
         backbone: `builtin/roberta` or `builtin/gpt2` (the shipped tiny ones), a folder, or a name on the hub.
+        gguf_file: Name of the GGUF file in that folder or repository that holds the tokenizer.
 
     Raises:
         InputError: If the folder does not exist or holds no tokenizer, or the hub cannot be reached.
@@ -26,7 +27,7 @@ def tokenizer_for(backbone: str) -> PreTrainedTokenizerBase:
     if not is_local and (folder.is_absolute() or backbone.startswith(".") or len(folder.parts) > 2):
         allowed = "an existing folder or a hub name"
         raise InputError("model.backbone", allowed, backbone, "check the path's spelling")
-    tokenizer = _load(str(folder) if is_local else backbone, is_local)
+    tokenizer = _load(str(folder) if is_local else backbone, is_local, gguf_file)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             allowed = "a tokenizer with a padding or an end token"
@@ -35,10 +36,11 @@ def tokenizer_for(backbone: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _load(name: str, is_local: bool) -> PreTrainedTokenizerBase:
+def _load(name: str, is_local: bool, gguf_file: str | None) -> PreTrainedTokenizerBase:
+    gguf = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
         with hub.quiet():
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **gguf)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unusable(name, is_local) from error
     # From a folder with a config alone, transformers makes a tokenizer that knows nothing but its special tokens.

@@ -7,15 +7,9 @@ from typing import Any, Literal, cast, get_args
 
 from transformers import GenerationConfig
 
-from dylora.errors import InputError
+from dylora.errors import InputError, check_at_least
 
 PresetName = Literal["e2e", "e2e_lora", "webnlg", "dart", "greedy", "sampling"]
-
-
-def _check_at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise InputError(f"model.{name}", f"at least {least}", value, "give a larger number")
 
 
 @dataclass(frozen=True)
@@ -51,8 +45,8 @@ class DecodingConfig:
     sampling_seed: int = 10
 
     def __post_init__(self) -> None:
-        _check_at_least(1, num_beams=self.num_beams, max_new_tokens=self.max_new_tokens)
-        _check_at_least(0, no_repeat_ngram_size=self.no_repeat_ngram_size, sampling_seed=self.sampling_seed)
+        check_at_least("model", 1, num_beams=self.num_beams, max_new_tokens=self.max_new_tokens)
+        check_at_least("model", 0, no_repeat_ngram_size=self.no_repeat_ngram_size, sampling_seed=self.sampling_seed)
         if not math.isfinite(self.length_penalty):
             raise InputError("model.length_penalty", "a finite number", self.length_penalty, "the paper uses 0.8, 0.9")
         if not 0 < self.temperature < math.inf:

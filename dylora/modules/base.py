@@ -1,5 +1,6 @@
 """Training at the ranks of a step, evaluation at every rank in one pass over the data."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, cast
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 
-from dylora.adapt import adapt, adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
+from dylora.adapt import adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
 from dylora.backbones import identify
+from dylora.baselines.method import Method
 from dylora.checkpoints import KEY, check_identity, identity
 from dylora.config import DyLoRAConfig
 from dylora.errors import InputError
-from dylora.optim import OptimizerName, build_optimizer, linear_warmup
+from dylora.optim import OptimizerName, linear_warmup
 from dylora.select import RankSummary, summarise
 
 Batch = dict[str, Tensor]
@@ -26,11 +28,12 @@ class EveryRankModule(LightningModule):
     """Base of the modules: an adapted backbone, trained at the step's ranks and evaluated at all of them.
 
     A subclass says what the loss and the metrics of a batch are. Without a rank-sampling callback every step trains
-    at `max_rank`, which is plain LoRA.
+    at `max_rank`, which is plain LoRA. A method without adapters has `max_rank` as its only rank.
 
     Attributes:
-        model: The adapted backbone.
-        eval_ranks: The ranks that are evaluated; all of the adapter's unless set.
+        model: The backbone as the method made it.
+        method: What of the backbone is trained.
+        eval_ranks: The ranks that are evaluated; all of the model's unless set.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
         metric_names: Names of the metrics, besides the loss.
@@ -48,6 +51,7 @@ class EveryRankModule(LightningModule):
         task: str,
         adapter: DyLoRAConfig,
         *,
+        method: Method,
         new_parameters: Sequence[str],
         optimizer: OptimizerName,
         learning_rate: float,
@@ -59,10 +63,13 @@ class EveryRankModule(LightningModule):
     ) -> None:
         super().__init__()
         self._check(learning_rate, weight_decay, eval_rows)
-        self.model = adapt(model, adapter)
+        self.model, self.method = model, method
+        method.prepare(model, adapter)
         for name in new_parameters:  # what the backbone did not bring is at random values: train it
             self.model.get_parameter(name).requires_grad_(True)
-        self.identity = identity(task, identify(self.model, backbone).as_dict(), _computed(adapter))
+        found = identify(self.model, backbone).as_dict()
+        self.identity = identity(task, found, method.computed(adapter), method.name)
+        method.begin(model)
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -70,11 +77,12 @@ class EveryRankModule(LightningModule):
         self.warmup_steps = warmup_steps
         self.eval_rows = eval_rows
         self.tolerance = tolerance
-        self.eval_ranks = tuple(adapter.ranks)
+        self.eval_ranks = tuple(rank_state(model).config.ranks)
         self.results: dict[str, dict[int, float]] = {}
-        self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in adapter.ranks})
-        self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in adapter.ranks})
+        self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
+        self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
         self.plan_step((adapter.max_rank,), (1.0,))
+        self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
         # Nothing in the buffers changes in training; broadcasting them hangs where processes have unequal shards.
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
@@ -115,11 +123,14 @@ class EveryRankModule(LightningModule):
         self.model.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of the step's ranks, weighted."""
+        """The loss of the step's ranks, weighted, with what the method adds to it."""
         losses = [self._losses_at(batch, ranks) for ranks in self._chunks(self._step_ranks, len(self._step_ranks))]
         weights = torch.tensor(self._step_weights, device=self.device)
         loss = (torch.cat(losses) * weights).sum()
         self.log("train/loss", loss, prog_bar=True)
+        loss, figures = self.method.training_loss(loss, self.model, self.global_step / self._total_steps)
+        for name, value in figures.items():
+            self.log(f"train/{name}", value)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -142,6 +153,11 @@ class EveryRankModule(LightningModule):
         """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
         name = metric or self.monitor
         return summarise(self.results[name], self.tolerance, not name.startswith(self.lower_is_better))
+
+    def record(self) -> dict[str, Any]:
+        """The last evaluation in plain types, as files have it: every metric at every rank, and the summary."""
+        metrics = {name: {str(rank): v for rank, v in values.items()} for name, values in self.results.items()}
+        return {**asdict(self.summary()), "metrics": metrics}
 
     def count(self, batch: Batch, split: int) -> None:
         """Count one batch of an evaluation at every rank of `eval_ranks`.
@@ -173,12 +189,9 @@ class EveryRankModule(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
         """The named optimizer with linear warm-up and decay, stepped every optimizer step."""
-        state = rank_state(self.model)
-        optimizer = build_optimizer(
-            self.optimizer_name, self.model, self.learning_rate, self.weight_decay, lambda: state.updated_rows
-        )
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = linear_warmup(optimizer, total, self.warmup_ratio, self.warmup_steps)
+        optimizer = self.method.optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay)
+        self._total_steps = int(self.trainer.estimated_stepping_batches)
+        schedule = linear_warmup(optimizer, self._total_steps, self.warmup_ratio, self.warmup_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -187,7 +200,7 @@ class EveryRankModule(LightningModule):
         checkpoint[KEY] = self.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another task, backbone or adapter.
+        """Refuse a checkpoint of another task, backbone, method or adapter.
 
         Raises:
             InputError: Naming both sides of the difference.
@@ -247,12 +260,3 @@ class EveryRankModule(LightningModule):
             raise InputError("model.weight_decay", "0 or more", weight_decay, "0 switches it off")
         if eval_rows < 1:
             raise InputError("model.eval_rows", "at least 1", eval_rows, "256 fits most machines")
-
-
-def _computed(adapter: DyLoRAConfig) -> dict[str, Any]:
-    """The part of the configuration that decides what trained adapters compute."""
-    names = ("max_rank", "alpha", "scaling", "target_modules")
-    values = {key: value for key, value in asdict(adapter).items() if key in names}
-    if values["target_modules"] is not None:
-        values["target_modules"] = list(values["target_modules"])
-    return values

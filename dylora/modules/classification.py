@@ -8,6 +8,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from dylora.backbones import load_classifier
+from dylora.baselines.flop import FlopConfig
+from dylora.baselines.method import MethodName
+from dylora.baselines.methods import build_method
 from dylora.config import DyLoRAConfig
 from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
@@ -24,6 +27,9 @@ class SequenceClassificationModule(EveryRankModule):
         task: Name of the task; taken from `data.task` on the command line.
         backbone: Hub name or local folder of a pretrained model, or `builtin/roberta`, the tiny one of this package.
         adapter: Shape, scaling and place of the adapters.
+        method: What is trained of the backbone: `adapter` (DyLoRA, LoRA), `full` (all parameters, no adapters) or
+            `flop` (factorised low-rank pruning). The last two are evaluated once, as rank `adapter.max_rank`.
+        flop: How far and how fast the method `flop` prunes.
         optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
         learning_rate: Peak learning rate, above 0.
         weight_decay: Decoupled weight decay of matrices, 0 or larger.
@@ -38,6 +44,8 @@ class SequenceClassificationModule(EveryRankModule):
         task: str = "restaurants",
         backbone: str = "builtin/roberta",
         adapter: DyLoRAConfig = DyLoRAConfig(),  # noqa: B008 (frozen)
+        method: MethodName = "adapter",
+        flop: FlopConfig = FlopConfig(),  # noqa: B008 (frozen)
         optimizer: OptimizerName = "adamw",
         learning_rate: float = 4e-4,
         weight_decay: float = 0.1,
@@ -57,6 +65,7 @@ class SequenceClassificationModule(EveryRankModule):
             task,
             adapter,
             new_parameters=new,
+            method=build_method(method, flop, optimizer),
             optimizer=optimizer,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

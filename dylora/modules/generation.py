@@ -12,6 +12,9 @@ from torchmetrics import Metric
 from transformers import PreTrainedTokenizerBase
 
 from dylora.backbones import load_generator
+from dylora.baselines.flop import FlopConfig
+from dylora.baselines.method import MethodName
+from dylora.baselines.methods import build_method
 from dylora.config import DyLoRAConfig
 from dylora.data.text_items import Item
 from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
@@ -51,6 +54,9 @@ class GenerationModule(EveryRankModule):
             one of this package.
         gguf_file: Name of a GGUF file in the backbone's folder, to be read in place of its other weights.
         adapter: Shape, scaling and place of the adapters.
+        method: What is trained of the backbone: `adapter` (DyLoRA, LoRA), `full` (all parameters, no adapters) or
+            `flop` (factorised low-rank pruning). The last two are evaluated once, as rank `adapter.max_rank`.
+        flop: How far and how fast the method `flop` prunes.
         optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
         learning_rate: Peak learning rate, above 0.
         weight_decay: Decoupled weight decay of matrices, 0 or larger.
@@ -87,6 +93,8 @@ class GenerationModule(EveryRankModule):
         backbone: str = "builtin/gpt2",
         gguf_file: str | None = None,
         adapter: DyLoRAConfig = DyLoRAConfig(max_rank=4, alpha=32, dropout=0.1),  # noqa: B008 (frozen)
+        method: MethodName = "adapter",
+        flop: FlopConfig = FlopConfig(),  # noqa: B008 (frozen)
         optimizer: OptimizerName = "adamw",
         learning_rate: float = 2e-4,
         weight_decay: float = 0.01,
@@ -117,6 +125,7 @@ class GenerationModule(EveryRankModule):
             task,
             adapter,
             new_parameters=(),
+            method=build_method(method, flop, optimizer),
             optimizer=optimizer,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

@@ -26,6 +26,7 @@ def run(fit, tmp_path):
 def test_the_file_holds_every_rank_of_every_epoch_and_points_at_best_and_last(run, module):
     _, folder = run()
     content = json.loads((folder / "rank_metrics.json").read_text())
+    assert content["method"] == "adapter"
     assert [epoch["epoch"] for epoch in content["epochs"]] == [1, 2]
     assert [epoch["step"] for epoch in content["epochs"]] == [6, 12]
     assert set(content["epochs"][0]["metrics"]) == {"accuracy", "loss"}

@@ -1,6 +1,10 @@
 """The rank of each optimizer step."""
 
+import peft
 import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForSequenceClassification
 
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.errors import InputError
@@ -41,6 +45,41 @@ def test_summation_trains_all_ranks_weighted_by_their_probability(fit, module):
 def test_geometric_law_prefers_low_ranks(fit, module):
     fit(RankSamplingCallback("geometric", p=0.9), max_epochs=1)
     assert [seen[0] for seen in module.seen].count(1) >= 4
+
+
+def _pefts_lora(module, backbone):
+    """PEFT's LoRA of rank 4 on the module's weights, and its trained parameters by the names that they have there."""
+    config = peft.LoraConfig(r=4, lora_alpha=16, lora_dropout=0.0, target_modules=["query", "value"])
+    theirs = peft.inject_adapter_in_model(config, AutoModelForSequenceClassification.from_pretrained(backbone))
+    trained = {}
+    for name, parameter in module.model.named_parameters():
+        if parameter.requires_grad:
+            inside = name.replace(".factors.lora_A", ".lora_A.default.weight")
+            trained[name] = theirs.get_parameter(inside.replace(".factors.lora_B", ".lora_B.default.weight"))
+            trained[name].data.copy_(parameter.data)
+            trained[name].requires_grad_(True)
+    return theirs.eval(), trained  # without dropout; the gradients are the same
+
+
+def test_trained_at_max_rank_it_is_pefts_lora_step_by_step(module, loader, backbone, fit):
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    theirs, trained = _pefts_lora(module, backbone)
+    groups = [{"params": [p], "weight_decay": 0.1 if p.dim() > 1 else 0.0} for p in trained.values()]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3)
+    for step, batch in enumerate(batch for _ in range(2) for batch in loader):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * (step if step < 1 else (12 - step) / 11)  # 6 % of 12 steps, rounded up, warm up
+        logits = theirs(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        F.cross_entropy(logits, batch["labels"]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    fit(RankSamplingCallback("max_rank"))
+    assert {seen[0] for seen in module.seen} == {4}
+    for name, parameter in trained.items():
+        torch.testing.assert_close(module.model.get_parameter(name), parameter, rtol=1e-4, atol=1e-6)
+        assert parameter.abs().sum() > 0, name  # lora_B was zero
 
 
 @pytest.mark.parametrize(

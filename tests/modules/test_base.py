@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dylora.adapt import rank_state, set_rank, use_rank
+from dylora.baselines.gated_linear import gated_layers
 from dylora.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.modules.classification import SequenceClassificationModule
@@ -172,3 +173,43 @@ def test_summation_without_stacking_has_the_same_loss(module, batch, monkeypatch
     monkeypatch.setattr(module.model.config, "share_att_key", True, raising=False)
     assert torch.allclose(module.training_step(batch, 0), stacked, atol=1e-6)
     assert rank_state(module.model).updated_rows == slice(0, 4)
+
+
+@pytest.mark.parametrize("method", ["full", "flop"])
+def test_a_method_without_adapters_starts_as_the_pretrained_backbone_at_one_rank(backbone, batch, method):
+    def build(name):
+        torch.manual_seed(0)  # the head starts at random
+        return SequenceClassificationModule("restaurants", backbone, DyLoRAConfig(max_rank=4), method=name).eval()
+
+    module, adapted = build(method), build("adapter")
+    assert module.eval_ranks == (4,)
+    assert not [name for name, _ in module.named_parameters() if "lora_" in name]
+    assert all(p.requires_grad for p in module.parameters())
+    with torch.no_grad():
+        ((rank, loss, logits),) = module.outputs_at_ranks(batch)
+        torch.testing.assert_close(logits, _logits(adapted, batch), rtol=1e-4, atol=1e-5)  # lora_B is zero
+    assert rank == 4
+    assert loss.item() == pytest.approx(F.cross_entropy(logits, batch["labels"]).item(), rel=1e-5)
+    assert module.identity == {**adapted.identity, "method": method, "adapter": {}}
+
+
+@pytest.mark.parametrize(("method", "other"), [("full", "adapter"), ("adapter", "flop"), ("flop", "full")])
+def test_a_checkpoint_of_another_method_is_refused(backbone, method, other):
+    checkpoint = {}
+    build = {name: SequenceClassificationModule("restaurants", backbone, method=name) for name in (method, other)}
+    build[other].on_save_checkpoint(checkpoint)
+    with pytest.raises(InputError, match=rf"trained with method {method}, got method {other}; set --model.method"):
+        build[method].on_load_checkpoint(checkpoint)
+
+
+def test_the_loss_of_flop_has_its_penalty(backbone, batch):
+    module = SequenceClassificationModule("restaurants", backbone, method="flop").train()
+    logged = {}
+    module.log = lambda name, value, **kwargs: logged.update({name: float(value.detach())})
+    with torch.no_grad():
+        module.method.multipliers.copy_(torch.tensor([0.5, 0.0]))
+        for layer in gated_layers(module.model).values():
+            layer.log_alpha.fill_(2.0)  # smaller than at the start, where the target is at step 0
+    loss = module.training_step(batch, 0)
+    assert logged["train/flop/excess"] < 0
+    assert loss.item() == pytest.approx(logged["train/loss"] + 0.5 * logged["train/flop/excess"], rel=1e-5)

@@ -357,3 +357,21 @@ def test_two_processes_give_the_figures_and_texts_of_one(folders, make, no_meteo
         assert results.keys() == module.results.keys()
         for name, by_rank in module.results.items():
             assert results[name] == pytest.approx({str(rank): value for rank, value in by_rank.items()}, rel=1e-5)
+
+
+@FAMILIES
+@pytest.mark.parametrize("method", ["full", "flop"])
+@torch.no_grad()
+def test_without_adapters_it_predicts_and_writes_what_the_backbone_does(make, family, method):
+    module, adapted = make(family, method=method), make(family)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.zero_()
+    adapted.eval_ranks = (4,)
+    batch = _data(module).teacher_forced(ROWS)
+    ((rank, loss, _),) = module.outputs_at_ranks(batch)
+    ((_, expected, _),) = adapted.outputs_at_ranks(batch)
+    assert rank == 4
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    prompts = _data(module).prompts(ROWS)
+    assert list(module.texts_at_ranks(prompts)) == list(adapted.texts_at_ranks(prompts))

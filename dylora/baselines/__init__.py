@@ -1,0 +1,1 @@
+"""What DyLoRA is compared with: truncated LoRA, full fine-tuning, factorised low-rank pruning (FLOP)."""

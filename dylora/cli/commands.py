@@ -1,0 +1,19 @@
+"""The commands, each in a line."""
+
+COMMANDS = {
+    "fit": "Train one adapter at sampled ranks, evaluating every rank after each epoch.",
+    "validate": "Evaluate any ranks of a trained adapter on the validation split.",
+    "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
+    "predict": "Write what any ranks of a trained adapter predict.",
+    "sweep": "Run an experiment of many systems, tasks and seeds from one file.",
+    "report": "Make the paper's tables from runs, with the paper's figures beside them.",
+    "score": "Score generated texts as a data set's official scripts do.",
+}
+
+
+def overview() -> str:
+    """What `python -m dylora --help` says."""
+    lines = ["usage: python -m dylora COMMAND [options]", "", "One low-rank adapter that works at every rank.", ""]
+    lines += [f"  {name:10}{text}" for name, text in COMMANDS.items()]
+    lines += ["", "python -m dylora COMMAND --help documents every option; for text generation add --set, such as"]
+    return "\n".join([*lines, "python -m dylora fit --set e2e --help."])

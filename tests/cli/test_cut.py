@@ -1,0 +1,78 @@
+"""A LoRA trained at the largest rank, cut to all ranks in three ways."""
+
+import json
+
+import pytest
+import tiny
+import yaml
+
+from dylora.cli import main
+
+NAMES = {"alpha/b": "alpha-b", "alpha/max_rank": "alpha-max_rank", "svd": "svd"}
+
+
+@pytest.fixture(scope="module")
+def lora(backbone, tmp_path_factory):
+    """A finished run of plain LoRA."""
+    root = tmp_path_factory.mktemp("lora")
+    changes = {"rank_sampling.distribution": "max_rank", "model.learning_rate": 0.05}
+    main(["fit", *tiny.options(backbone, root, **changes)])
+    return root / "logs" / "restaurants" / "version_0"
+
+
+def _validate(run, capsys, *arguments):
+    capsys.readouterr()
+    main(["validate", "--config", str(run / "config.yaml"), *arguments])
+    return capsys.readouterr().out
+
+
+def test_every_cut_is_kept_with_its_checkpoint_and_agrees_at_max_rank(lora, capsys):
+    best = tiny.metrics_of(lora)["best"]
+    records = {}
+    for kind, name in NAMES.items():
+        out = _validate(lora, capsys, "--cut", kind)
+        path = lora / "cuts" / f"{name}.json"
+        assert f"Cut: {kind}\n" in out
+        assert out.endswith(f"Written: {path}\n")
+        records[kind] = json.loads(path.read_text())
+        assert f"{records[kind]['metrics']['loss']['1']:.4f}" in out
+    assert {path.name for path in (lora / "cuts").iterdir()} == {f"{name}.json" for name in NAMES.values()}
+    for kind, record in records.items():
+        assert (record["cut"], record["checkpoint"], record["task"], record["metric"]) == (
+            kind,
+            "best.ckpt",
+            "restaurants",
+            "accuracy",
+        )
+        assert set(record["metrics"]["accuracy"]) == {"1", "2", "3", "4"}
+        assert record["metrics"]["loss"]["4"] == pytest.approx(best["metrics"]["loss"]["4"], rel=1e-4)
+        assert record["mean"] == pytest.approx(sum(record["metrics"]["accuracy"].values()) / 4)
+    assert best.keys() - {"checkpoint", "epoch", "step", "score"} <= records["svd"].keys()
+    # The run was trained and evaluated with alpha/b; the others give lower ranks another scale.
+    assert records["alpha/b"]["metrics"] == best["metrics"]
+    assert len({round(record["metrics"]["loss"]["1"], 6) for record in records.values()}) == 3
+    assert "cut" not in yaml.safe_load((lora / "config.yaml").read_text())
+
+
+def test_a_cut_at_some_ranks_is_shown_and_leaves_the_kept_curve_alone(lora, capsys):
+    _validate(lora, capsys, "--cut", "svd")
+    before = (lora / "cuts" / "svd.json").read_bytes()
+    out = _validate(lora, capsys, "--cut", "svd", "--rank", "1,2", "--trainer.limit_val_batches", "1")
+    assert "Written" not in out
+    assert "rank 1" in out
+    assert (lora / "cuts" / "svd.json").read_bytes() == before
+
+
+def test_the_test_split_can_be_cut_too(lora, capsys):
+    losses = []
+    for cut in ([], ["--cut", "alpha/max_rank"]):
+        main(["test", "--config", str(lora / "config.yaml"), "--trainer.limit_test_batches", "2", *cut])
+        row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("loss "))
+        losses.append(list(map(float, row.split()[1:5])))
+    assert losses[0][3] == losses[1][3]
+    assert losses[0][0] != losses[1][0]
+
+
+def test_an_unknown_cut_lists_the_cuts(lora, refused):
+    line = refused("validate", "--config", lora / "config.yaml", "--cut", "half")
+    assert "--cut: must be one of alpha/b, alpha/max_rank, svd, got 'half'" in line
