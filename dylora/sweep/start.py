@@ -53,13 +53,14 @@ def _redirect_logs(file: TextIO) -> Iterator[None]:
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     handlers = [handler for logger in [logging.root, *loggers] for handler in logger.handlers]
     shown = [handler for handler in handlers if type(handler) is logging.StreamHandler]
-    before = [handler.setStream(file) for handler in shown]
+    before = [handler.stream for handler in shown]
     try:
+        for handler in shown:
+            handler.stream = file  # not setStream, which flushes the stream before: it may be closed
         yield
     finally:
         for handler, stream in zip(shown, before, strict=True):
-            if stream is not None:
-                handler.setStream(stream)
+            handler.stream = stream
 
 
 class OwnProcess:
