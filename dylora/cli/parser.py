@@ -1,20 +1,27 @@
 """Argument parsers whose errors are one line."""
 
+import difflib
+import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dylora.processes import process_rank
 
+_UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w.-]+)")
+
 
 class Parser(LightningArgumentParser):
-    """Lightning's parser, with errors of one line."""
+    """Lightning's parser, with errors of one line and without abbreviations, which would hide a mistyped name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (Lightning's)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line on stderr and exit with status 2."""
-        fail(message)
+        fail(_with_nearest(message, self))
 
 
 class PlainParser(ArgumentParser):
@@ -22,7 +29,7 @@ class PlainParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line on stderr and exit with status 2."""
-        fail(message)
+        fail(_with_nearest(message, self))
 
 
 def fail(message: str) -> NoReturn:
@@ -30,3 +37,13 @@ def fail(message: str) -> NoReturn:
     if process_rank() == 0:
         sys.stderr.write(f"dylora: error: {' '.join(message.split())}\n")
     sys.exit(2)
+
+
+def _with_nearest(message: str, parser: ArgumentParser) -> str:
+    """The message, and for an unknown option the known one that is most like it."""
+    if not (found := _UNKNOWN.search(message)):
+        return message
+    commands = parser._subcommands_action._name_parser_map.values() if parser._subcommands_action else ()
+    known = {option for each in (parser, *commands) for option in each._option_string_actions}
+    near = difflib.get_close_matches(found[1], sorted(known), 1)
+    return f"{message}; " + (f"did you mean {near[0]}?" if near else "--help lists the options")

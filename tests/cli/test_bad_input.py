@@ -136,3 +136,10 @@ def test_a_truncated_checkpoint(run, refused):
 def test_predictions_are_never_submitted_for_a_task_outside_glue(run, refused):
     line = refused("predict", "--rank", "1", "--submission", "out", "--trainer.limit_predict_batches", "1")
     assert "--submission: must be left out for a task that is not one of GLUE's" in line
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_one(refused):
+    line = refused("fit", "--model.learning_rat=1")  # no abbreviation either
+    assert "unrecognized arguments: --model.learning_rat=1; did you mean --model.learning_rate?" in line
+    assert "did you mean --table?" in refused("report", "--tabel", "2")
+    assert "--help lists the options" in refused("fit", "--qqqqqq", "1")
