@@ -207,5 +207,5 @@ def test_a_model_without_adapters_has_one_rank_and_computes_what_it_did(make_mod
         adapted_layers(model)
     report = count_parameters(model)
     assert report.total == report.trainable == sum(p.numel() for p in model.parameters())
-    assert (report.adapter, report.head) == (0, 16 * 3 + 3)
-    assert str(report).endswith(f"(100.00%): {report.total - 51:,} backbone, 51 head")
+    assert (report.adapter, report.head) == (0, 16 * 16 + 16 + 16 * 3 + 3)
+    assert str(report).endswith(f"(100.00%): {report.total - 323:,} backbone, 323 head")
