@@ -1,12 +1,12 @@
 """What a sweep writes beside each of its runs, `run.json`, and what a report reads there."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from dylora.errors import InputError
+from dylora.runs import write_json
 
 FORMAT = 1
 RUN_FILE = "run.json"
@@ -67,10 +67,7 @@ class RunRecord:
 
     def write(self, folder: Path) -> None:
         """Write `run.json`; a reader sees the old one or the new one, never a part."""
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{RUN_FILE}.partial"
-        partial.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, folder / RUN_FILE)
+        write_json(folder / RUN_FILE, {"format": FORMAT, **asdict(self)})
 
 
 def read_record(folder: Path) -> RunRecord | None:

@@ -1,12 +1,10 @@
 """`python -m dylora sweep`: an experiment of many runs from one file."""
 
 import contextlib
-import difflib
 import io
-import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +23,6 @@ from dylora.sweep.start import InProcess
 
 Main = Callable[[Sequence[str]], None]
 EngineName = Literal["local", "slurm", "ray"]
-_UNKNOWN = re.compile(r"unrecognized arguments: --([\w.]+)")
 
 
 def build_parser() -> PlainParser:
@@ -92,16 +89,11 @@ def check_options(runs: Sequence[Run], main: Main, path: str) -> None:
         if (run.system, run.task) in checked:
             continue
         checked.add((run.system, run.task))
-        message = _refusal([*run.command, "--print_config"], main)[1]
+        message = _refusal([*run.command, "--print_config"], main)
         if message is None:
             continue
         where = f"{path}: system {run.system}, task {run.task}"
-        if not (found := _UNKNOWN.search(message)):
-            raise InputError(where, "options that fit takes", message, "correct the file or --set")
-        known = _flat(yaml.safe_load(_refusal(["fit", f"--config={run.config}", "--print_config"], main)[0]) or {})
-        near = difflib.get_close_matches(found[1], known, 1)
-        fix = f"did you mean {near[0]}?" if near else "python -m dylora fit --help lists them"
-        raise InputError(where, "options of fit", repr(found[1]), fix)
+        raise InputError(where, "options that fit takes", message, "correct the file or --set")
 
 
 def pairs(option: str, items: Sequence[str]) -> dict[str, Any]:
@@ -156,23 +148,16 @@ def _list(runs: Sequence[Run]) -> None:
     print(f"{len(runs)} runs")
 
 
-def _refusal(arguments: list[str], main: Main) -> tuple[str, str | None]:
-    """What a command prints, and its error if it is refused."""
-    out, err = io.StringIO(), io.StringIO()
+def _refusal(arguments: list[str], main: Main) -> str | None:
+    """A command's error if it is refused."""
+    err = io.StringIO()
     status: object = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
         try:
             main(arguments)
         except SystemExit as error:
             status = error.code
-    return out.getvalue(), err.getvalue().strip().removeprefix("dylora: error: ") if status else None
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in config.items():
-        keys += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}"]
-    return keys
+    return err.getvalue().strip().removeprefix("dylora: error: ") if status else None
 
 
 def _names(text: str | None) -> list[str]:

@@ -15,7 +15,6 @@ Figures = dict[str, dict[int, float]]
 """A metric, then a rank, then the value."""
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-_NAMES_OF_CUTS = {"alpha-b": "alpha/b", "alpha-max_rank": "alpha/max_rank"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ def _result(place: Path, record: RunRecord, epoch: Epoch) -> Result:
     try:
         figures = {"": _figures(content[epoch]["metrics"])}
         for path in sorted((folder / "cuts").glob("*.json")):
-            figures[_NAMES_OF_CUTS.get(path.stem, path.stem)] = _figures(_read(path)["metrics"])
+            cut = _read(path)
+            figures[cut["cut"]] = _figures(cut["metrics"])
         score = float(content["last"]["score"])
         return Result(record, folder, content["metric"], -math.inf if math.isnan(score) else score, figures)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

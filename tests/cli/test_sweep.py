@@ -61,9 +61,9 @@ def test_help_describes_every_option(capsys):
         (["--set", "trainer.max_epochs"], "--set: must be KEY=VALUE, got 'trainer.max_epochs'"),
         (
             ["--set", "model.lerning_rate=1"],
-            "task restaurants: must be options of fit, got 'model.lerning_rate'; did you",
+            "task restaurants: must be options that fit takes, got unrecognized arguments: --model.lerning_rate",
         ),
-        (["--set", "model.lerning_rate=1"], "did you mean model.learning_rate?"),
+        (["--set", "model.lerning_rate=1"], "did you mean --model.learning_rate?"),
         (
             ["--set", "model.adapter.max_rank=x"],
             "small.yaml: system dylora, task restaurants: must be options that fit",

@@ -36,7 +36,9 @@ def save_run(tmp_path):
         }
         (folder / "rank_metrics.json").write_text(json.dumps(content))
         for name, cut in (cuts or {}).items():
-            (folder / "cuts" / f"{name}.json").write_text(json.dumps({"metrics": _text_keys(cut)}))
+            (folder / "cuts" / f"{name}.json").write_text(
+                json.dumps({"cut": name.replace("-", "/"), "metrics": _text_keys(cut)})
+            )
         return place
 
     return save
