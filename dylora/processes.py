@@ -1,6 +1,6 @@
 """Which process of a distributed run this is."""
 
-from lightning.pytorch.utilities import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only  # Lightning's own, without loading the rest of it
 
 
 def process_rank() -> int:

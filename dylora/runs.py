@@ -7,6 +7,7 @@ from typing import Any
 
 from dylora.errors import InputError
 
+ROOT = "logs"
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
 

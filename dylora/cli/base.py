@@ -30,11 +30,11 @@ from dylora.cli.fit import (
     run_folder,
 )
 from dylora.cli.parser import Parser
-from dylora.cli.run_arguments import EVALUATIONS, ROOT
+from dylora.cli.run_arguments import EVALUATIONS
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.rank_spec import parse_ranks
-from dylora.runs import write_json
+from dylora.runs import ROOT, write_json
 
 _INTERRUPTED = 130
 

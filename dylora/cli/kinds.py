@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from dylora.cli.base import DyLoRACLI
-from dylora.cli.run_arguments import option_values
+from dylora.cli.plain_parser import fail
+from dylora.cli.run_arguments import complete_arguments, option_values
 from dylora.cli.sentences import SentenceCLI
 from dylora.cli.text import SETS, text_cli
 from dylora.errors import InputError
@@ -24,6 +26,19 @@ def command_line_for(arguments: Sequence[str]) -> type[DyLoRACLI]:
     if name not in SETS:
         raise InputError("--set", "one of " + ", ".join(SETS), repr(name), "choose a set from the list")
     return text_cli(name)
+
+
+def run_trainer_command(arguments: Sequence[str]) -> None:
+    """Run one of the commands that train or evaluate.
+
+    Raises:
+        InputError: If the arguments are wrong.
+    """
+    completed = complete_arguments(arguments)
+    try:
+        command_line_for(completed)(completed)
+    except MisconfigurationException as error:
+        fail(f"--trainer: {error} Check the trainer's options.")
 
 
 def _set_name(arguments: Sequence[str]) -> str | None:

@@ -1,16 +1,10 @@
-"""Argument parsers whose errors are one line."""
+"""The parser of the commands that train or evaluate."""
 
-import difflib
-import re
-import sys
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
-from dylora.processes import process_rank
-
-_UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w.-]+)")
+from dylora.cli.plain_parser import fail, with_nearest
 
 
 class Parser(LightningArgumentParser):
@@ -21,29 +15,4 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line on stderr and exit with status 2."""
-        fail(_with_nearest(message, self))
-
-
-class PlainParser(ArgumentParser):
-    """The parser of the commands that train nothing themselves, with errors of one line."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print one line on stderr and exit with status 2."""
-        fail(_with_nearest(message, self))
-
-
-def fail(message: str) -> NoReturn:
-    """Print one line on stderr, in the first process only, and exit with status 2."""
-    if process_rank() == 0:
-        sys.stderr.write(f"dylora: error: {' '.join(message.split())}\n")
-    sys.exit(2)
-
-
-def _with_nearest(message: str, parser: ArgumentParser) -> str:
-    """The message, and for an unknown option the known one that is most like it."""
-    if not (found := _UNKNOWN.search(message)):
-        return message
-    commands = parser._subcommands_action._name_parser_map.values() if parser._subcommands_action else ()
-    known = {option for each in (parser, *commands) for option in each._option_string_actions}
-    near = difflib.get_close_matches(found[1], sorted(known), 1)
-    return f"{message}; " + (f"did you mean {near[0]}?" if near else "--help lists the options")
+        fail(with_nearest(message, self))

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dylora.cli.parser import PlainParser
-from dylora.cli.run_arguments import ROOT
+from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.report.cost_tables import loss_table, search_table
 from dylora.report.curves import Curves, build_curves, without_repeats
@@ -17,6 +16,7 @@ from dylora.report.printed import TABLES, check_table
 from dylora.report.results import Epoch, Result, read_results
 from dylora.report.settings import settings_table
 from dylora.report.table import Table
+from dylora.runs import ROOT
 
 
 def build_parser() -> PlainParser:

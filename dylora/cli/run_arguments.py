@@ -6,9 +6,8 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from dylora.errors import InputError
-from dylora.runs import CHECKPOINTS, CONFIG, checkpoint_of, newest_run
+from dylora.runs import CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
 
-ROOT = "logs"
 EVALUATIONS = ("validate", "test", "predict")
 _NEEDS_NO_RUN = {"-h", "--help", "--print_config"}
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import jsonargparse
 
-from dylora.cli.parser import PlainParser
+from dylora.cli.plain_parser import PlainParser
 from dylora.data.e2e import Form
 from dylora.data.score_files import read_hypotheses, read_references
 from dylora.errors import InputError

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import yaml  # type: ignore[import-untyped]
 
-from dylora.cli.parser import PlainParser
-from dylora.cli.run_arguments import ROOT
+from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.run_record import read_record
+from dylora.runs import ROOT
 from dylora.sweep import engines
 from dylora.sweep.expansion import Run, check_places, choose, expand
 from dylora.sweep.file import SweepFile, read_sweep
