@@ -24,8 +24,8 @@ class System:
         label: How tables and pictures call it; its name if left out.
         cuts: Cuts that its last checkpoint is evaluated under as well (`validate --cut`).
         ranks: Train it once for each of these ranks, with max_rank = min_rank = the rank.
-        learning_rates: Try each of these with the first seed; the best one, by the area under the rank curve of the
-            monitored validation metric, is taken for all seeds.
+        learning_rates: Try each of these with the first seed; the best one on the validation split is taken for
+            all seeds: by the area under the rank curve, or at the largest rank for a system with cuts.
     """
 
     options: Options = field(default_factory=dict)
