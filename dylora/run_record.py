@@ -1,6 +1,8 @@
 """What a sweep writes beside each of its runs, `run.json`, and what a report reads there."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -93,3 +95,25 @@ def read_record(folder: Path) -> RunRecord | None:
         wrong = sorted(content.keys() - names) or "too few keys"
         raise InputError(str(path), "a run's record", f"one with {wrong}", "delete the run's folder")
     return RunRecord(**content)
+
+
+def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:
+    """What a learning rate is chosen by: the monitored metric in the last epoch, higher is better for any metric.
+
+    That is the area under the rank curve; the metric at the largest rank where that rank alone was trained, which is
+    how a LoRA that is to be cut is tuned.
+
+    Args:
+        record: The run.
+        metrics: The content of its `rank_metrics.json`.
+
+    Raises:
+        KeyError: If the content lacks a figure.
+    """
+    last = metrics["last"]
+    value = float(last["score"])
+    if record.overrides.get("rank_sampling.distribution") == "max_rank":
+        lower_is_better = value == -last["aurac"] != last["aurac"]
+        curve = {int(rank): float(figure) for rank, figure in last["metrics"][metrics["metric"]].items()}
+        value = -curve[max(curve)] if lower_is_better else curve[max(curve)]
+    return -math.inf if math.isnan(value) else value

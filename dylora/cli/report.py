@@ -13,7 +13,7 @@ from dylora.report.paper_tables import PaperTable
 from dylora.report.pivot import FIELDS, pivot
 from dylora.report.plot import draw_curves, save
 from dylora.report.printed import TABLES, check_table
-from dylora.report.results import Epoch, Result, read_results
+from dylora.report.results import Epoch, Rates, Result, read_results
 from dylora.report.settings import settings_table
 from dylora.report.table import Table
 from dylora.runs import ROOT
@@ -33,6 +33,8 @@ def build_parser() -> PlainParser:
     add("--metric", type=str | None, default=None, help=text)
     text = "Epoch whose figures count: the last, as in the paper, or the best by the area under the rank curve."
     add("--epoch", type=Epoch, default="last", help=text)
+    text = "Of a grid of learning rates the best by the first seed, or, with --by, all: each as a system of its own."
+    add("--learning_rates", type=Rates, default="best", help=text)
     add("--format", type=Format, default="markdown", help="Form of the table; csv has a line for each figure.")
     text = "Draw the rank curves of all systems, with bands over the seeds, into FILE.png and FILE.svg."
     add("--plot", type=str | None, default=None, metavar="FILE", help=text)
@@ -53,7 +55,10 @@ def report(arguments: Sequence[str]) -> None:
         check_table(options.table)
         if options.by is not None:
             raise InputError("--by", "left out with --table", repr(options.by), "give one of the two")
-    results, notes = read_results([Path(name) for name in options.folders or [ROOT]], options.table, options.epoch)
+        if options.learning_rates == "all":
+            raise InputError("--learning_rates", "best with --table", "'all'", "give --by in the place of --table")
+    folders = [Path(name) for name in options.folders or [ROOT]]
+    results, notes = read_results(folders, options.table, options.epoch, options.learning_rates)
     curves, missing = build_curves(results)
     if not curves:
         raise InputError("FOLDER", "a folder with finished runs", "; ".join(notes) or "none", "finish the sweep first")

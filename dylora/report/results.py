@@ -1,16 +1,16 @@
 """Read the runs below folders: which count, their figures, and what is to be said about the others."""
 
 import json
-import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dylora.errors import InputError
-from dylora.run_record import METRICS_FILE, RUN_FILE, RunRecord, read_record
+from dylora.run_record import METRICS_FILE, RUN_FILE, RunRecord, read_record, tuning_score
 
 Epoch = Literal["last", "best"]
+Rates = Literal["best", "all"]
 Figures = dict[str, dict[int, float]]
 """A metric, then a rank, then the value."""
 K = TypeVar("K", bound=Hashable)
@@ -25,7 +25,7 @@ class Result:
         record: What the run is.
         folder: The folder with its `rank_metrics.json`.
         monitor: The metric that it goes by.
-        score: The area under the monitored curve in the last epoch, higher is better for any metric.
+        score: What its learning rate is judged by, higher is better for any metric.
         figures: Its figures, for each cut; those under the empty name are the training run's own.
     """
 
@@ -36,13 +36,16 @@ class Result:
     figures: dict[str, Figures]
 
 
-def read_results(folders: Sequence[Path], table: str | None, epoch: Epoch) -> tuple[list[Result], list[str]]:
+def read_results(
+    folders: Sequence[Path], table: str | None, epoch: Epoch, rates: Rates = "best"
+) -> tuple[list[Result], list[str]]:
     """The runs that count, and notes on those that do not.
 
     Args:
         folders: Folders to search for `run.json`.
         table: Take the runs that were made for this table of the paper, if there are some; all if there are none.
         epoch: The epoch whose figures count.
+        rates: Of a grid of learning rates, keep the best, or make each a system of its own.
 
     Returns:
         One result for each system, task, seed and rank, and a line for each run that is left out.
@@ -56,7 +59,7 @@ def read_results(folders: Sequence[Path], table: str | None, epoch: Epoch) -> tu
         records = [pair for pair in records if pair[1].table == table] or records
     notes = [_why_not(record) for _, record in records if record.status != "finished"]
     results = [_result(place, record, epoch) for place, record in records if record.status == "finished"]
-    results, tuned = _tuned(results)
+    results, tuned = _tuned(results) if rates == "best" else ([_named_by_rate(result) for result in results], [])
     results, doubled = _newest(results)
     return results, notes + tuned + doubled
 
@@ -81,8 +84,7 @@ def _result(place: Path, record: RunRecord, epoch: Epoch) -> Result:
         for path in sorted((folder / "cuts").glob("*.json")):
             cut = _read(path)
             figures[cut["cut"]] = _figures(cut["metrics"])
-        score = float(content["last"]["score"])
-        return Result(record, folder, content["metric"], -math.inf if math.isnan(score) else score, figures)
+        return Result(record, folder, content["metric"], tuning_score(record, content), figures)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _not_figures(folder / METRICS_FILE, f"one where {error!r} is missing or wrong") from error
 
@@ -123,8 +125,16 @@ def _tuned(results: list[Result]) -> tuple[list[Result], list[str]]:
         record, others = same[0].record, ", ".join(f"{r:g}" for r in sorted(r for r in rates if r is not None))
         rank = "" if record.rank is None else f" rank {record.rank}"
         what = f"{record.system} {record.task}{rank}"
-        notes.append(f"{what}: learning rate {best:g}, the best of {others} with seed {seed} (by AURAC)")
+        notes.append(f"{what}: learning rate {best:g}, the best of {others} with seed {seed}")
     return kept, notes
+
+
+def _named_by_rate(result: Result) -> Result:
+    record = result.record
+    if record.learning_rate is None:
+        return result
+    name = f"lr {record.learning_rate:g}"
+    return replace(result, record=replace(record, system=f"{record.system} {name}", label=f"{record.label}, {name}"))
 
 
 def _newest(results: list[Result]) -> tuple[list[Result], list[str]]:

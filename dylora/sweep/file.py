@@ -25,7 +25,7 @@ class System:
         cuts: Cuts that its last checkpoint is evaluated under as well (`validate --cut`).
         ranks: Train it once for each of these ranks, with max_rank = min_rank = the rank.
         learning_rates: Try each of these with the first seed; the best one on the validation split is taken for
-            all seeds: by the area under the rank curve, or at the largest rank for a system with cuts.
+            all seeds: by the area under the rank curve, or at the largest rank where it alone is trained.
     """
 
     options: Options = field(default_factory=dict)

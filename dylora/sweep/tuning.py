@@ -1,10 +1,10 @@
 """Which learning rate of a grid is best, by the runs of the first seed."""
 
 import json
-import math
 from collections.abc import Sequence
+from typing import Any
 
-from dylora.run_record import METRICS_FILE, RunRecord, read_record
+from dylora.run_record import METRICS_FILE, RunRecord, read_record, tuning_score
 from dylora.sweep.expansion import Run
 
 
@@ -20,26 +20,11 @@ def resolve(run: Run, tried: Sequence[Run]) -> Run | None:
     for other in same:
         record = read_record(other.place)
         if other.learning_rate is not None and record is not None and record.status == "finished":
-            scores[other.learning_rate] = score(other, record)
+            scores[other.learning_rate] = tuning_score(record, _metrics(other, record))
     return run.at(max(scores, key=scores.__getitem__)) if scores else None
 
 
-def score(run: Run, record: RunRecord) -> float:
-    """The monitored metric in the last epoch, higher is better for any metric: what a run was trained for.
-
-    That is the area under the rank curve; the metric at the largest rank for a system that is cut, since it was trained
-    at that rank alone.
-
-    Args:
-        run: A finished run.
-        record: Its record.
-    """
+def _metrics(run: Run, record: RunRecord) -> dict[str, Any]:
     assert record.result is not None
-    content = json.loads((run.place / record.result / METRICS_FILE).read_text(encoding="utf-8"))
-    last = content["last"]
-    value = float(last["score"])
-    if run.cuts:
-        lower_is_better = value == -last["aurac"] != last["aurac"]
-        curve = {int(rank): float(figure) for rank, figure in last["metrics"][content["metric"]].items()}
-        value = -curve[max(curve)] if lower_is_better else curve[max(curve)]
-    return -math.inf if math.isnan(value) else value
+    content: dict[str, Any] = json.loads((run.place / record.result / METRICS_FILE).read_text(encoding="utf-8"))
+    return content

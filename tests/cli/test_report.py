@@ -48,6 +48,7 @@ def test_csv_is_alone_on_stdout(logs, capsys):
     [
         (["--table", "10"], "--table: must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, v1.1, got '10'"),
         (["--table", "2", "--by", "task,rank"], "--by: must be left out with --table"),
+        (["--table", "2", "--learning_rates", "all"], "--learning_rates: must be best with --table"),
         (["--by", "task,colour"], "--by: must be fields among system, task, rank, seed, metric, got 'colour'"),
         (["--metric", "f2"], "--metric: must be a metric of the runs"),
         (["--format", "pdf"], "pdf"),

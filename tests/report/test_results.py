@@ -42,7 +42,17 @@ def test_the_learning_rate_that_did_best_with_the_first_seed_counts(save_run, tm
     save_run("dylora", "mrpc", 7, {"f1": {1: 1.0}}, learning_rate=0.001, score=1.0)
     results, notes = read_results([tmp_path], None, "last")
     assert sorted((r.record.seed, r.record.learning_rate) for r in results) == [(10, 0.002), (42, 0.002)]
-    assert notes == ["dylora mrpc: learning rate 0.002, the best of 0.001, 0.002, 0.004 with seed 10 (by AURAC)"]
+    assert notes == ["dylora mrpc: learning rate 0.002, the best of 0.001, 0.002, 0.004 with seed 10"]
+
+
+def test_all_learning_rates_are_systems_of_their_own_when_asked(save_run, tmp_path):
+    for rate in (0.001, 0.002):
+        save_run("dylora", "mrpc", 10, FIGURES, learning_rate=rate)
+    save_run("lora", "mrpc", 10, FIGURES)
+    results, notes = read_results([tmp_path], None, "last", rates="all")
+    assert sorted(r.record.label for r in results) == ["DyLoRA, lr 0.001", "DyLoRA, lr 0.002", "LoRA"]
+    assert len({r.record.system for r in results}) == 3
+    assert notes == []
 
 
 def test_a_folder_given_twice_is_read_once(save_run, tmp_path):
