@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -204,7 +204,8 @@ class DyLoRACLI(LightningCLI):
     def validate(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
         kind = self._cut()
-        self.trainer.validate(model, **options, verbose=False)
+        with _stopped_by_signals():
+            self.trainer.validate(model, **options, verbose=False)
         say(results_table("validation", model))
         if kind and self.trainer.is_global_zero and model.eval_ranks == tuple(rank_state(model.model).config.ranks):
             checkpoint = Path(self._get(self.config, "ckpt_path"))
@@ -213,7 +214,8 @@ class DyLoRACLI(LightningCLI):
     def test(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on a labelled test split."""
         self._cut()
-        self.trainer.test(model, **options, verbose=False)
+        with _stopped_by_signals():
+            self.trainer.test(model, **options, verbose=False)
         say(results_table("test", model))
 
     def _cut(self) -> Cut | None:
@@ -228,13 +230,24 @@ class DyLoRACLI(LightningCLI):
         """Write what the asked ranks predict."""
         collected = CollectPredictions(self.predicted_splits())
         self.trainer.callbacks.append(collected)  # type: ignore[attr-defined]
-        self.trainer.predict(model, **options, return_predictions=False)
+        with _stopped_by_signals():
+            self.trainer.predict(model, **options, return_predictions=False)
         if not self.trainer.is_global_zero:
             return
         chosen = self._get(self.config, "output")
         for path in write_predictions(collected, Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"):
             say(f"Written: {path}")
         self.write_further(collected)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Lightning ends the process with the status of a failure; whoever carries out many runs must be able to tell."""
+    try:
+        yield
+    except SystemExit:
+        print("Interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
 
 
 @rank_zero_only

@@ -1,6 +1,7 @@
 """A run, and what evaluation commands find of it afterwards."""
 
 import json
+import signal
 
 import pytest
 import tiny
@@ -8,6 +9,7 @@ import torch
 import yaml
 
 from dylora.cli import main
+from dylora.modules.classification import SequenceClassificationModule
 
 
 def _table(text, metric):
@@ -146,6 +148,22 @@ def test_variants_train_and_keep_adapters_in_fp32(backbone, tmp_path, changes):
     assert moments
     assert all(moment.dtype == torch.float32 for moment in moments)
     assert tiny.metrics_of(run)["best"]["metrics"]["accuracy"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_evaluation_with_the_status_of_an_interruption(trained, monkeypatch, number):
+    before = {kept: signal.getsignal(kept) for kept in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook = "on_validation_epoch_start"
+    monkeypatch.setattr(SequenceClassificationModule, hook, lambda _: signal.raise_signal(number))
+    monkeypatch.chdir(trained)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main(["validate", "--trainer.enable_progress_bar", "false", "--data.eval_batch_size", "1"])
+    finally:
+        for kept, handler in before.items():
+            signal.signal(kept, handler)
+    assert caught.value.code == 130
 
 
 def test_submission_writes_the_leaderboards_files_of_each_rank(backbone, tmp_path, capsys):
