@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import yaml  # type: ignore[import-untyped]
+
 from dylora.errors import InputError
 from dylora.run_record import METRICS_FILE, RUN_FILE, RunRecord, read_record, tuning_score
+from dylora.runs import CONFIG
 
 Epoch = Literal["last", "best"]
 Rates = Literal["best", "all"]
@@ -26,7 +29,8 @@ class Result:
         folder: The folder with its `rank_metrics.json`.
         monitor: The metric that it goes by.
         score: What its learning rate is judged by, higher is better for any metric.
-        figures: Its figures, for each cut; those under the empty name are the training run's own.
+        figures: Its figures, for each cut; those under the empty name are the training run's own, which are also
+            those of the cut that is named as its scaling.
     """
 
     record: RunRecord
@@ -84,6 +88,8 @@ def _result(place: Path, record: RunRecord, epoch: Epoch) -> Result:
         for path in sorted((folder / "cuts").glob("*.json")):
             cut = _read(path)
             figures[cut["cut"]] = _figures(cut["metrics"])
+        if len(figures) > 1:
+            figures.setdefault(_scaling(folder), _figures(content["last"]["metrics"]))
         return Result(record, folder, content["metric"], tuning_score(record, content), figures)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _not_figures(folder / METRICS_FILE, f"one where {error!r} is missing or wrong") from error
@@ -103,6 +109,21 @@ def _not_figures(path: Path, given: str) -> InputError:
 
 def _figures(metrics: Mapping[str, Mapping[str, float]]) -> Figures:
     return {name: {int(rank): float(value) for rank, value in values.items()} for name, values in metrics.items()}
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """The options that a run was made with; empty if they are not there."""
+    try:
+        content: Mapping[str, Any] = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
+    except OSError:
+        return {}
+    return content
+
+
+def _scaling(folder: Path) -> str:
+    """The cut that the training run's own evaluation is."""
+    scaling: str = read_config(folder).get("model", {}).get("adapter", {}).get("scaling", "")
+    return scaling
 
 
 def _why_not(record: RunRecord) -> str:

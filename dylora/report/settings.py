@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.report.printed import TITLES, printed_rows
-from dylora.report.results import Result, groups
+from dylora.report.results import Result, groups, read_config
 from dylora.report.table import NOTHING, Table
-from dylora.runs import CONFIG
 
 _OPTIONS = {
     "optimizer": "model.optimizer",
@@ -34,7 +31,7 @@ def settings_table(results: Sequence[Result]) -> Table:
 
     The part for GPT-2 is compared with runs on text sets, that for RoBERTa with all others.
     """
-    configs = [(result, _config(result)) for result in results]
+    configs = [(result, read_config(result.folder)) for result in results]
     systems = groups(configs, lambda pair: pair[0].record.system)
     labels = [pairs[0][0].record.label for pairs in systems.values()]
     table = Table(f"Table 8: {TITLES['8']}", ["Model", "Setting", "Paper", *labels], [], [], legend="")
@@ -52,15 +49,6 @@ def settings_table(results: Sequence[Result]) -> Table:
         table.tidy += [{**where, "system": system, "value": value} for system, value in named.items()]
     table.notes.append(f"{NOTHING}: no option of a run, or not set")
     return table
-
-
-def _config(result: Result) -> Mapping[str, Any]:
-    path = result.folder / CONFIG
-    try:
-        content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError:
-        return {}
-    return content
 
 
 def _values(configs: Sequence[Mapping[str, Any]], parameter: str) -> str:

@@ -55,6 +55,14 @@ def test_all_learning_rates_are_systems_of_their_own_when_asked(save_run, tmp_pa
     assert notes == []
 
 
+def test_a_cut_runs_own_figures_are_those_of_the_cut_named_as_its_scaling(save_run, tmp_path):
+    config = "model: {adapter: {scaling: alpha/b}}"
+    save_run("lora", "mrpc", 10, {"f1": {1: 0.5, 8: 0.9}}, cuts={"svd": {"f1": {1: 0.8, 8: 0.9}}}, config=config)
+    (result,), _ = read_results([tmp_path], None, "last")
+    assert result.figures["alpha/b"] == {"f1": {1: 0.5, 8: 0.9}}
+    assert result.figures["svd"] == {"f1": {1: 0.8, 8: 0.9}}
+
+
 def test_a_folder_given_twice_is_read_once(save_run, tmp_path):
     place = save_run("dylora", "mrpc", 10, FIGURES)
     results, notes = read_results([tmp_path, place, tmp_path / "logs"], None, "last")
