@@ -164,11 +164,13 @@ class PaperTable:
         absent = {p.system for p in self.printed.values()} - {system for system, _ in self.labels}
         if absent:
             notes.append("No runs of " + ", ".join(LABELS.get(name, name) for name in LABELS if name in absent))
+        lacking: dict[tuple[str, str], list[str]] = {}
         for row in self.rows:
-            cells = zip(self.columns, self._cells(row), strict=True)
-            lacking = [_heading(column) for column, cell in cells if cell.paper and not cell.values]
-            if lacking and row.system not in absent:
-                notes.append(f"No figure for {self._label(row)}, rank {row.pick}, on {', '.join(lacking)}")
+            for column, cell in zip(self.columns, self._cells(row), strict=True):
+                if cell.paper and not cell.values and row.system not in absent:
+                    lacking.setdefault((self._label(row), _heading(column)), []).append(str(row.pick))
+        for (label, heading), picks in lacking.items():
+            notes.append(f"No figure for {label}, rank {', '.join(picks)}, on {heading}")
         return notes
 
 
