@@ -122,7 +122,7 @@ def adapted(
 ) -> Callable[..., Any]:
     """Build a tiny adapted model with random factors; the same base weights at every call.
 
-    Called with what `make_model` takes, and a `config` (max_rank 4, alpha 8 if left out).
+    Called with what `make_model` takes, and a `config` (max_rank 4, alpha 8, the paper's scaling if left out).
     """
     from dylora.adapt import adapt
     from dylora.config import DyLoRAConfig
@@ -130,6 +130,6 @@ def adapted(
     def make(model_type: str = "bert", *args: Any, config: DyLoRAConfig | None = None, **changes: Any) -> nn.Module:
         torch.manual_seed(0)
         model = make_model(model_type, *args, **changes)
-        return randomise(adapt(model, config or DyLoRAConfig(max_rank=4, alpha=8)))
+        return randomise(adapt(model, config or DyLoRAConfig(max_rank=4, alpha=8, scaling="alpha/b")))
 
     return make

@@ -31,7 +31,7 @@ from dylora.config import DyLoRAConfig
 from dylora.errors import InputError
 
 MAX_RANK, ALPHA = 4, 8.0
-CONFIG = DyLoRAConfig(MAX_RANK, alpha=ALPHA)
+CONFIG = DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b")
 
 
 def trainable(model):

@@ -6,10 +6,10 @@ from dylora.config import DyLoRAConfig
 from dylora.errors import InputError
 
 
-def test_defaults_are_the_papers_table_8():
+def test_defaults_are_the_papers_table_8_but_for_the_scaling():
     config = DyLoRAConfig()
     assert (config.max_rank, config.min_rank, config.rank_step) == (8, 1, 1)
-    assert (config.alpha, config.scaling, config.init) == (16, "alpha/b", "gaussian")
+    assert (config.alpha, config.scaling, config.init) == (16, "alpha/max_rank", "gaussian")
 
 
 def test_ranks_follow_min_max_and_step():

@@ -210,7 +210,7 @@ def test_any_thirds_of_a_fused_projection_can_be_adapted(thirds):
 
 
 def test_a_whole_conv1d_is_a_linear_layer_with_its_weight_transposed():
-    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA), 3)
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b"), 3)
     layer = fill(DyLoRAConv1D(Conv1D(D_OUT, D_IN), state)).double()
     f, base, x = layer.factors["all"], layer.base_layer, batch(2, 3)
     expected = reference.linear_forward(x, base.weight.T, base.bias, f.lora_A, f.lora_B, 3, ALPHA, "alpha/b")
@@ -406,7 +406,7 @@ class Int8Linear(nn.Module):
 
 def test_any_linear_like_layer_is_called_through_its_own_forward():
     base = Int8Linear()
-    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA), 2)
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b"), 2)
     layer = fill(DyLoRALinear(base, state)).double()
     f, x = layer.factors, batch(3)
     expected = base(x) + reference.low_rank(x, f.lora_A, f.lora_B, 2, ALPHA, "alpha/b")

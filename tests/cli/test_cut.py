@@ -16,6 +16,7 @@ def lora(backbone, tmp_path_factory):
     """A finished run of plain LoRA."""
     root = tmp_path_factory.mktemp("lora")
     changes = {"rank_sampling.distribution": "max_rank", "model.learning_rate": 0.05}
+    changes["model.adapter.scaling"] = "alpha/b"
     main(["fit", *tiny.options(backbone, root, **changes)])
     return root / "logs" / "restaurants" / "version_0"
 

@@ -24,7 +24,7 @@ RUNS = {  # systems x tasks x seeds, with the ranks of those that are trained on
     "table9": 4 * 2 * 3,
     "v1_table1": 2 * 8 * 4,
     "defaults": 6 * 4 * (3 + 2),  # three learning rates with the first seed, one with the two others
-    "truncation": 5,
+    "truncation": 6,
 }
 PAPER = [path for path in FILES if path.stem not in ("defaults", "truncation")]
 
