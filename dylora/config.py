@@ -20,8 +20,8 @@ class DyLoRAConfig:
         min_rank: Smallest rank that is trained and evaluated (r_min).
         rank_step: Distance between two ranks of the range.
         alpha: LoRA's alpha, the numerator of the scaling.
-        scaling: `alpha/max_rank` (the same at every rank; better on the tasks of docs/results.md), `alpha/b` (the paper,
-            Eq. 7) or `alpha/sqrt(b*max_rank)`.
+        scaling: `alpha/max_rank` (equal at every rank; what docs/results.md found best), `alpha/b` (the paper, Eq. 7)
+            or `alpha/sqrt(b*max_rank)`.
         dropout: Probability of dropout on the adapter's input, from 0 up to but without 1.
         init: Start of `lora_A`; `gaussian` as the paper says, `kaiming` (uniform, a = sqrt(5)) as the official code
             does. Both have variance 1 / (3 d_in). `lora_B` starts at zero.
