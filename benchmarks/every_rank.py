@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import torch
 
-from dylora.adapt import adapt
-from dylora.backbones import load_generator
-from dylora.config import DyLoRAConfig
-from dylora.data.tokenizers import tokenizer_for
+from dylora.adapters.adapt import adapt
+from dylora.adapters.config import DyLoRAConfig
+from dylora.backbones.load import load_generator
+from dylora.backbones.tokenizers import tokenizer_for
 from dylora.decoding import end_token_ids, generate_at_ranks, preset
 from dylora.modules.classification import SequenceClassificationModule
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer, seed_everything
 
+from dylora.adapters.config import DyLoRAConfig
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.cli.quiet import quiet
-from dylora.config import DyLoRAConfig
 from dylora.data.glue import GLUEDataModule
 from dylora.modules.classification import SequenceClassificationModule
 

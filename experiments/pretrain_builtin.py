@@ -31,8 +31,8 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
-from dylora.data import grammar
-from dylora.data.grammar import Meaning
+from dylora.data.sources import grammar
+from dylora.data.sources.grammar import Meaning
 
 VOCABULARY = 896
 POSITIONS = 128

@@ -18,7 +18,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 # Checks the shapes at run time; an int is a float as in PEP 484.
 _CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-jaxtyping.install_import_hook(["dylora.functional"], _CHECKER)
+jaxtyping.install_import_hook(["dylora.adapters.functional"], _CHECKER)
 
 _ENCODER = {
     "vocab_size": 40,
@@ -124,8 +124,8 @@ def adapted(
 
     Called with what `make_model` takes, and a `config` (max_rank 4, alpha 8, the paper's scaling if left out).
     """
-    from dylora.adapt import adapt
-    from dylora.config import DyLoRAConfig
+    from dylora.adapters.adapt import adapt
+    from dylora.adapters.config import DyLoRAConfig
 
     def make(model_type: str = "bert", *args: Any, config: DyLoRAConfig | None = None, **changes: Any) -> nn.Module:
         torch.manual_seed(0)
@@ -133,3 +133,26 @@ def adapted(
         return randomise(adapt(model, config or DyLoRAConfig(max_rank=4, alpha=8, scaling="alpha/b")))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def word_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Folder of a tokenizer with one id a word: w0 ... w99 are 4 ... 103, and [CLS] a [SEP] b [SEP] around them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: place for place, word in enumerate([*special, *(f"w{i}" for i in range(100))])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+    folder = tmp_path_factory.mktemp("word_tokenizer")
+    fast.save_pretrained(folder)
+    return folder

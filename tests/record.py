@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dylora.adapt import adapter_state, rank_state
+from dylora.adapters.adapt import adapter_state, rank_state
 
 
 class SignalAt(Callback):

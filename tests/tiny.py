@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaForMaskedLM
 
-from dylora import hub
 from dylora.assets import asset_path
+from dylora.backbones import hub_logs
 
 
 def save_backbone(folder: Path, seed: int = 0, **changes: Any) -> str:
@@ -19,7 +19,7 @@ def save_backbone(folder: Path, seed: int = 0, **changes: Any) -> str:
     config = RobertaConfig(
         vocab_size=len(tokenizer), max_position_embeddings=66, type_vocab_size=1, **{**sizes, **changes}
     )
-    with hub.quiet():
+    with hub_logs.quiet():
         RobertaForMaskedLM(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return str(folder)

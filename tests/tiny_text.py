@@ -15,8 +15,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from dylora import hub
 from dylora.assets import asset_path
+from dylora.backbones import hub_logs
 from dylora.data.text_items import Item
 
 ITEMS = [
@@ -40,7 +40,7 @@ def save_writer(folder: Path, family: str = "gpt2", **changes: Any) -> str:
         "llama": lambda: LlamaForCausalLM(LlamaConfig(**llama, **ids, **changes)),
         "t5": lambda: T5ForConditionalGeneration(T5Config(**t5, **ids, **changes)),
     }
-    with hub.quiet():
+    with hub_logs.quiet():
         models[family]().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return str(folder)

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dylora.baselines.truncation import Cut, cut
+from dylora.adapters.cuts import Cut, cut
 from dylora.modules.base import EveryRankModule
 
 
@@ -14,7 +14,7 @@ class CutAdapter(Callback):
     The checkpoint is loaded by then, so that what is cut is what was trained.
 
     Args:
-        kind: The way; see `dylora.baselines.truncation.cut`.
+        kind: The way; see `dylora.adapters.cuts.cut`.
     """
 
     def __init__(self, kind: Cut) -> None:

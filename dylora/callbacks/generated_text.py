@@ -8,8 +8,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from dylora.curves import shown_ranks
 from dylora.modules.generation import GenerationModule
+from dylora.rank_curve.table import shown_ranks
 
 
 class GeneratedText(Callback):

@@ -13,10 +13,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from dylora.curves import draw_heat_map, draw_rank_curve, table_header, table_row
 from dylora.modules.base import EveryRankModule
-from dylora.runs import write_json
-from dylora.select import RankSummary
+from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
+from dylora.rank_curve.summary import RankSummary
+from dylora.rank_curve.table import table_header, table_row
+from dylora.runs.folders import write_json
 
 Record = dict[str, Any]
 

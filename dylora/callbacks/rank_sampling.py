@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dylora.adapt import rank_state
+from dylora.adapters.adapt import rank_state
+from dylora.adapters.ranks import DistributionName, RankDistribution, RankRange, rank_at
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.ranks import DistributionName, RankDistribution, RankRange, rank_at
 
 
 class RankSamplingCallback(Callback):

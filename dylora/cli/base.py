@@ -11,12 +11,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from dylora.adapt import count_parameters, rank_state
-from dylora.baselines.truncation import CUTS, Cut, check_cut
+from dylora.adapters.adapt import count_parameters, rank_state
+from dylora.adapters.cuts import CUTS, Cut, check_cut
+from dylora.adapters.rank_spec import parse_ranks
 from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions
 from dylora.callbacks.rank_sampling import RankSamplingCallback
-from dylora.checkpoints import read_checkpoint
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation import results_table, write_cut, write_predictions
 from dylora.cli.fit import (
@@ -33,8 +33,8 @@ from dylora.cli.parser import Parser
 from dylora.cli.run_arguments import EVALUATIONS
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.rank_spec import parse_ranks
-from dylora.runs import ROOT, write_json
+from dylora.runs.checkpoints import read_checkpoint
+from dylora.runs.folders import ROOT, write_json
 
 _INTERRUPTED = 130
 

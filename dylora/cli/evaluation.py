@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from dylora.baselines.truncation import Cut
+from dylora.adapters.cuts import Cut
 from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
-from dylora.curves import table_header, table_row
 from dylora.data.submission import write_submission
 from dylora.modules.base import EveryRankModule
-from dylora.runs import free_path, write_json
+from dylora.rank_curve.table import table_header, table_row
+from dylora.runs.folders import cut_file, free_path, write_json
 from dylora.tasks import Task
 
 
@@ -23,7 +23,7 @@ def write_cut(run: Path, kind: Cut, checkpoint: Path, module: EveryRankModule) -
 
     The fields of an epoch in `rank_metrics.json`, with the cut and the checkpoint that it was made of.
     """
-    path = run / "cuts" / f"{kind.replace('/', '-')}.json"
+    path = cut_file(run, kind)
     origin = {"cut": kind, "checkpoint": checkpoint.name, "task": module.identity["task"], "metric": module.monitor}
     write_json(path, {**origin, **module.record()})
     return path

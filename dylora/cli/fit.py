@@ -16,7 +16,7 @@ from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.step_seed import StepSeed
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
-from dylora.runs import CHECKPOINTS, CONFIG, new_run_folder
+from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder
 
 _RUN_FOLDER = "DYLORA_RUN_FOLDER"  # tells the processes that the first one starts where the run lies
 

@@ -16,7 +16,7 @@ from dylora.report.printed import TABLES, check_table
 from dylora.report.results import Epoch, Rates, Result, read_results
 from dylora.report.settings import settings_table
 from dylora.report.table import Table
-from dylora.runs import ROOT
+from dylora.runs.folders import ROOT
 
 
 def build_parser() -> PlainParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from dylora.errors import InputError
-from dylora.runs import CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
+from dylora.runs.folders import CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
 
 EVALUATIONS = ("validate", "test", "predict")
 _NEEDS_NO_RUN = {"-h", "--help", "--print_config"}

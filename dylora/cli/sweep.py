@@ -13,8 +13,8 @@ import yaml  # type: ignore[import-untyped]
 
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
-from dylora.run_record import read_record
-from dylora.runs import ROOT
+from dylora.runs.folders import ROOT
+from dylora.runs.record import read_record
 from dylora.sweep import engines
 from dylora.sweep.expansion import Run, check_places, choose, expand
 from dylora.sweep.file import SweepFile, read_sweep

@@ -16,7 +16,7 @@ from dylora.data.restaurants import RestaurantTextDataModule
 from dylora.data.webnlg import WebNLGDataModule
 from dylora.modules.base import EveryRankModule
 from dylora.modules.generation import GenerationModule
-from dylora.runs import free_path
+from dylora.runs.folders import free_path
 
 SETS: dict[str, type[LightningDataModule]] = {
     "e2e": E2EDataModule,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset  # type: ignore[import-untyped]
 
-from dylora import hub
+from dylora.backbones import hub_logs
 from dylora.data.completion import Row
 from dylora.data.token_cache import load, store
 
@@ -33,7 +33,7 @@ def encoded(name: str, parts: Sequence[str], make: Callable[[], list[Row]], cach
     folder = cache_dir / f"{name}-{digest}"
     cached = load(folder)
     if cached is None:
-        with hub.quiet():
+        with hub_logs.quiet():
             store(_dataset(make()), folder)
         cached = load(folder)
         assert cached is not None

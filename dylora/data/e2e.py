@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from dylora.data.linearise import linearise
 from dylora.data.respace import respace
+from dylora.data.sources.text import Corpus, source_for
+from dylora.data.sources.text_files import AGAIN, decode
 from dylora.data.table_to_text import TableToTextDataModule
-from dylora.data.text_files import AGAIN, decode
 from dylora.data.text_items import Entry
-from dylora.data.text_source import Corpus, source_for
 from dylora.errors import InputError
 
 Form = Literal["official", "respaced"]

@@ -11,12 +11,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 
+from dylora.backbones.tokenizers import tokenizer_for
 from dylora.data.batching import Collator, EvaluationSampler, loader_options, train_sampler
-from dylora.data.glue_source import EMBEDDED, source_for
 from dylora.data.module import TrainerAwareDataModule
 from dylora.data.resumable import ResumableLoader
+from dylora.data.sources.glue import EMBEDDED, source_for
 from dylora.data.token_cache import default_cache_dir, token_limit, tokenised
-from dylora.data.tokenizers import tokenizer_for
 from dylora.errors import InputError, check_at_least
 from dylora.tasks import get_task
 

@@ -5,9 +5,9 @@ import json
 from functools import cache
 from typing import Any
 
-from dylora.data import builtin
 from dylora.data.e2e import read_slots
 from dylora.data.linearise import linearise
+from dylora.data.sources import embedded
 from dylora.data.table_to_text import TableToTextDataModule
 from dylora.data.text_items import Entry
 
@@ -45,5 +45,5 @@ class EmbeddedSource:
 
 @cache
 def _entries(split: str) -> list[Entry]:
-    rows = builtin.table_to_text(split)
+    rows = embedded.table_to_text(split)
     return [Entry(linearise(read_slots(row["mr"]) or ()), tuple(row["references"])) for row in rows]

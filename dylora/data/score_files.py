@@ -7,9 +7,9 @@ from typing import Any
 
 from dylora.data import dart, e2e, webnlg
 from dylora.data.e2e import Form
-from dylora.data.text_files import AGAIN, decode, read_bytes
+from dylora.data.sources.text import Corpus
+from dylora.data.sources.text_files import AGAIN, decode, read_bytes
 from dylora.data.text_items import Item, group
-from dylora.data.text_source import Corpus
 from dylora.errors import InputError
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dylora.data.glue_source import EMBEDDED
-from dylora.data.glue_tsv import LAYOUTS, MAX_SCORE
+from dylora.data.sources.glue import EMBEDDED
+from dylora.data.sources.glue_tsv import LAYOUTS, MAX_SCORE
 from dylora.errors import InputError
 from dylora.tasks import Task
 

@@ -10,17 +10,17 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 
-from dylora.data.architecture import Architecture, architecture_of
+from dylora.backbones.architecture import Architecture, architecture_of
+from dylora.backbones.tokenizers import tokenizer_digest, tokenizer_for
 from dylora.data.batching import EvaluationSampler, loader_options, train_sampler
 from dylora.data.completion import CompletionEncoder, Limits, Row, limits
 from dylora.data.completion_batching import CompletionCollator
 from dylora.data.completion_cache import encoded
 from dylora.data.module import TrainerAwareDataModule
 from dylora.data.resumable import ResumableLoader
+from dylora.data.sources.text import TextSource
 from dylora.data.text_items import Entry, Item, group, pairs
-from dylora.data.text_source import TextSource
 from dylora.data.token_cache import default_cache_dir
-from dylora.data.tokenizers import tokenizer_digest, tokenizer_for
 from dylora.errors import InputError, check_at_least
 
 Kind = Literal["pairs", "prompts"]

@@ -11,8 +11,8 @@ from typing import Any
 from datasets import Dataset, load_from_disk  # type: ignore[import-untyped]
 from transformers import PreTrainedTokenizerBase
 
-from dylora import hub
-from dylora.data.tokenizers import tokenizer_digest
+from dylora.backbones import hub_logs
+from dylora.backbones.tokenizers import tokenizer_digest
 from dylora.errors import InputError
 
 FORMAT_VERSION = "1"  # Raise it when the cached columns change.
@@ -54,7 +54,7 @@ def tokenised(
     folder = cache_dir / f"{name}-{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:20]}"
     cached = load(folder)
     if cached is None:
-        with hub.quiet():
+        with hub_logs.quiet():
             made = _tokenise(read(), text_fields, tokenizer, limit)
             store(made, folder)
         cached = load(folder)

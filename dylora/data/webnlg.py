@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from dylora.data.linearise import linearise
+from dylora.data.sources.text import Corpus, source_for
+from dylora.data.sources.text_files import parse_json, strings
 from dylora.data.table_to_text import TableToTextDataModule
-from dylora.data.text_files import parse_json, strings
 from dylora.data.text_items import Entry
-from dylora.data.text_source import Corpus, source_for
 from dylora.errors import InputError
 
 SEEN = frozenset(

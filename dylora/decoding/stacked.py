@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
-from dylora import hub
-from dylora.adapt import use_rank
+from dylora.adapters.adapt import use_rank
+from dylora.backbones import hub_logs
 from dylora.decoding.config import DecodingConfig
 from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
 from dylora.errors import InputError
@@ -94,7 +94,7 @@ def _generate(
     before = model.generation_config
     model.generation_config = settings  # transformers fills what is not set from here
     try:
-        with hub.quiet():  # else transformers takes a prompt's last token for padding where the two are the same
+        with hub_logs.quiet():  # else transformers takes a prompt's last token for padding where the two are the same
             sequences: Tensor = generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 
-from dylora.adapt import adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
-from dylora.backbones import identify
-from dylora.baselines.method import Method
-from dylora.checkpoints import KEY, check_identity, identity
-from dylora.config import DyLoRAConfig
+from dylora.adapters.adapt import adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
+from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.optim import OptimizerName, linear_warmup
+from dylora.backbones.identity import identify
 from dylora.errors import InputError
-from dylora.optim import OptimizerName, linear_warmup
-from dylora.select import RankSummary, summarise
+from dylora.methods.method import Method
+from dylora.rank_curve.direction import higher_is_better
+from dylora.rank_curve.summary import RankSummary, summarise
+from dylora.runs.checkpoints import KEY, check_identity, identity
 
 Batch = dict[str, Tensor]
 Stage = Literal["val", "test"]
@@ -37,12 +38,10 @@ class EveryRankModule(LightningModule):
         results: The last evaluation: metric, then rank, then value. Empty before the first.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
         metric_names: Names of the metrics, besides the loss.
-        lower_is_better: Beginnings of the names of those metrics, the loss included, that are better when lower.
     """
 
     monitor: str
     metric_names: tuple[str, ...]
-    lower_is_better: tuple[str, ...] = ("loss",)
 
     def __init__(
         self,
@@ -106,7 +105,7 @@ class EveryRankModule(LightningModule):
     @property
     def higher_is_better(self) -> bool:
         """Whether the monitored metric is better when higher."""
-        return not self.monitor.startswith(self.lower_is_better)
+        return higher_is_better(self.monitor)
 
     def plan_step(self, ranks: Sequence[int], weights: Sequence[float], frozen: bool = False) -> None:
         """Choose the ranks of the coming training steps, and the weight of each in the loss.
@@ -152,7 +151,7 @@ class EveryRankModule(LightningModule):
     def summary(self, metric: str | None = None) -> RankSummary:
         """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
         name = metric or self.monitor
-        return summarise(self.results[name], self.tolerance, not name.startswith(self.lower_is_better))
+        return summarise(self.results[name], self.tolerance, higher_is_better(name))
 
     def record(self) -> dict[str, Any]:
         """The last evaluation in plain types, as files have it: every metric at every rank, and the summary."""

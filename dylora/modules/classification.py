@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
-from dylora.backbones import load_classifier
-from dylora.baselines.flop import FlopConfig
-from dylora.baselines.method import MethodName
-from dylora.baselines.methods import build_method
-from dylora.config import DyLoRAConfig
+from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.optim import OptimizerName
+from dylora.backbones.load import load_classifier
+from dylora.methods.flop import FlopConfig
+from dylora.methods.method import MethodName
+from dylora.methods.named import build_method
 from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
-from dylora.optim import OptimizerName
 from dylora.tasks import get_task
 
 _NOT_INPUTS = ("labels", "index")

@@ -11,22 +11,22 @@ from torch import Tensor
 from torchmetrics import Metric
 from transformers import PreTrainedTokenizerBase
 
-from dylora.backbones import load_generator
-from dylora.baselines.flop import FlopConfig
-from dylora.baselines.method import MethodName
-from dylora.baselines.methods import build_method
-from dylora.config import DyLoRAConfig
+from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.optim import OptimizerName
+from dylora.backbones.load import load_generator
+from dylora.data.completion import IGNORED
 from dylora.data.text_items import Item
 from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
 from dylora.errors import InputError
+from dylora.methods.flop import FlopConfig
+from dylora.methods.method import MethodName
+from dylora.methods.named import build_method
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
 from dylora.modules.base import Batch, EveryRankModule
-from dylora.modules.text_scores import LOWER_IS_BETTER, item_score, score_names, score_texts
-from dylora.optim import OptimizerName
+from dylora.modules.text_scores import item_score, score_names, score_texts
 
 Record = dict[str, Any]
-_IGNORED = -100  # label of the tokens that the loss leaves out
 _PREDICTED = ("perplexity", "token_accuracy")
 
 
@@ -85,7 +85,6 @@ class GenerationModule(EveryRankModule):
     """
 
     monitor = "perplexity"
-    lower_is_better = ("loss", "perplexity", LOWER_IS_BETTER)
 
     def __init__(
         self,
@@ -161,7 +160,7 @@ class GenerationModule(EveryRankModule):
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
         """Mean loss of a token in each group, and for each row its loss, its right tokens and its tokens (rows, 3)."""
         logits, labels = self._predicted(batch)
-        counted = labels != _IGNORED
+        counted = labels != IGNORED
         logits, targets = logits[counted].float(), labels[counted]  # (tokens, vocabulary), (tokens,)
         smoothing = self.label_smoothing if self.training else 0.0
         losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)

@@ -7,7 +7,6 @@ from dylora.metrics.nlg import dart_scores, e2e_scores, ptb_text, rouge_l, webnl
 
 _TABLE_SCORES = ("bleu", "bleu_multi", "meteor", "ter_pyter", "ter_tercom")
 _E2E_SCORES = ("bleu", "nist", "meteor", "rouge_l", "cider")
-LOWER_IS_BETTER = "ter_"
 
 
 def score_names(task: str) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from dylora.rank_curve.direction import higher_is_better
+from dylora.rank_curve.summary import aurac
 from dylora.report.results import Result, groups
-from dylora.select import aurac
 
 Pick = int | Literal["mean", "aurac", "best", "full"]
 """Which figure of a curve: that of a rank, the mean or the area over the ranks, the best rank's, the only one."""
 
-LOWER_IS_BETTER = ("loss", "perplexity", "ter_")
 _OF_HUNDRED = ("accuracy", "f1", "matthews", "pearson", "spearman", "bleu", "meteor", "rouge_l", "token_accuracy")
 
 
@@ -103,7 +103,7 @@ class Curves:
 
     @staticmethod
     def _sign(metric: str) -> int:
-        return -1 if metric.startswith(LOWER_IS_BETTER) else 1
+        return 1 if higher_is_better(metric) else -1
 
 
 def build_curves(results: Sequence[Result]) -> tuple[list[Curves], list[str]]:

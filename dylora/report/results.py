@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 import yaml  # type: ignore[import-untyped]
 
 from dylora.errors import InputError
-from dylora.run_record import METRICS_FILE, RUN_FILE, RunRecord, read_record, tuning_score
-from dylora.runs import CONFIG
+from dylora.runs.folders import CONFIG
+from dylora.runs.record import METRICS_FILE, RUN_FILE, RunRecord, read_record, tuning_score
 
 Epoch = Literal["last", "best"]
 Rates = Literal["best", "all"]

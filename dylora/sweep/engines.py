@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from dylora.errors import InputError
-from dylora.run_record import RunRecord, read_record
+from dylora.runs.record import RunRecord, read_record
 from dylora.sweep.expansion import Run
 from dylora.sweep.perform import Start, perform
 from dylora.sweep.start import OwnProcess

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dylora.errors import InputError
-from dylora.run_record import RunRecord, read_record
+from dylora.runs.record import RunRecord, read_record
 from dylora.sweep.file import Options, SweepFile, System
 
 _RATE = "model.learning_rate"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dylora
-from dylora.run_record import METRICS_FILE, RunRecord, read_record
-from dylora.runs import CHECKPOINTS, CONFIG
+from dylora.runs.folders import CHECKPOINTS, CONFIG, cut_file
+from dylora.runs.record import METRICS_FILE, RunRecord, read_record
 from dylora.sweep.expansion import Run
 
 Start = Callable[[list[str], Path], int]
@@ -84,15 +84,6 @@ def _evaluate(run: Run, record: RunRecord, start: Start) -> tuple[RunRecord, int
 def _cuts_left(run: Run, record: RunRecord) -> list[str]:
     folder = run.place / (record.result or "")
     return [cut for cut in run.cuts if not cut_file(folder, cut).is_file()]
-
-
-def cut_file(folder: Path, cut: str) -> Path:
-    """The figures of a cut in a run's result folder.
-
-    >>> cut_file(Path("version_0"), "alpha/max_rank").as_posix()
-    'version_0/cuts/alpha-max_rank.json'
-    """
-    return folder / "cuts" / f"{cut.replace('/', '-')}.json"
 
 
 def _checkpoint_for(run: Run, result: Path) -> Path:

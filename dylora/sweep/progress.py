@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from dylora.run_record import RunRecord
+from dylora.runs.record import RunRecord
 from dylora.sweep.expansion import Run
 
 

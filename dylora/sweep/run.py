@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dylora.run_record import RunRecord, read_record
+from dylora.runs.record import RunRecord, read_record
 from dylora.sweep.engines import Results
 from dylora.sweep.expansion import Run, check_places
 from dylora.sweep.perform import INTERRUPTED, is_finished

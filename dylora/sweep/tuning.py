@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from dylora.run_record import METRICS_FILE, RunRecord, read_record, tuning_score
+from dylora.runs.record import METRICS_FILE, RunRecord, read_record, tuning_score
 from dylora.sweep.expansion import Run
 
 

@@ -6,8 +6,8 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from dylora.adapt import rank_state
-from dylora.config import DyLoRAConfig
+from dylora.adapters.adapt import rank_state
+from dylora.adapters.config import DyLoRAConfig
 from dylora.modules.classification import SequenceClassificationModule
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from dylora.baselines.truncation import cut
+from dylora.adapters.cuts import cut
 from dylora.callbacks.cut import CutAdapter
 
 

@@ -7,8 +7,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
+from dylora.adapters.config import DyLoRAConfig
 from dylora.callbacks.generated_text import GeneratedText, text_table
-from dylora.config import DyLoRAConfig
 from dylora.metrics.nlg import meteor
 from dylora.modules.generation import GenerationModule
 

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from transformers import AutoModelForSequenceClassification
 
+from dylora.adapters.ranks import RankRange, rank_at
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.errors import InputError
-from dylora.ranks import RankRange, rank_at
 
 FOUR = RankRange(1, 4)
 

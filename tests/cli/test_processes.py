@@ -10,7 +10,7 @@ import pytest
 import tiny
 import torch
 
-from dylora.ranks import RankRange, rank_at
+from dylora.adapters.ranks import RankRange, rank_at
 
 TESTS = Path(__file__).resolve().parents[1]
 ROWS = ["The cook is old .", "She reads a long book by the sea .", "Rain fell .", "They sold the car last week ."]

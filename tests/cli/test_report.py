@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dylora.cli import main
-from dylora.run_record import RunRecord
+from dylora.runs.record import RunRecord
 
 
 @pytest.fixture

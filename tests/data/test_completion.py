@@ -4,8 +4,8 @@ import pytest
 import real_text
 from word_tokenizers import BEGIN, END, word_tokenizer
 
+from dylora.backbones.tokenizers import tokenizer_for
 from dylora.data.completion import CompletionEncoder, Limits, Row, limits
-from dylora.data.tokenizers import tokenizer_for
 from dylora.errors import InputError
 
 WIDE = Limits(row=512, prompt=448)

@@ -8,8 +8,8 @@ import real_text
 
 from dylora.data import dart
 from dylora.data.dart import DARTDataModule, parse
+from dylora.data.sources.text import source_for
 from dylora.data.text_items import Entry, group, pairs
-from dylora.data.text_source import source_for
 from dylora.errors import InputError
 
 PATH = Path("dart-v1.1.1-full-dev.json")

@@ -7,8 +7,8 @@ import real_text
 
 from dylora.data import e2e
 from dylora.data.e2e import E2EDataModule, parse, read_slots
+from dylora.data.sources.text import source_for
 from dylora.data.text_items import Entry, group, pairs
-from dylora.data.text_source import source_for
 from dylora.errors import InputError
 
 PATH = Path("trainset.csv")

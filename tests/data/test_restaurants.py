@@ -1,7 +1,7 @@
 """The embedded table-to-text set."""
 
-from dylora.data import builtin
 from dylora.data.restaurants import EmbeddedSource, RestaurantTextDataModule
+from dylora.data.sources import embedded
 from dylora.data.text_items import group, pairs
 
 
@@ -15,7 +15,7 @@ def test_sizes_and_references():
 
 def test_sources_are_linearised():
     for split in ("train", "validation", "test"):
-        records = [row["mr"] for row in builtin.table_to_text(split)]
+        records = [row["mr"] for row in embedded.table_to_text(split)]
         expected = [record.removesuffix("]").replace("], ", " | ").replace("[", " : ") for record in records]
         assert [entry.source for entry in EmbeddedSource().entries(split)] == expected
 

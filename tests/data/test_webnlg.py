@@ -8,8 +8,8 @@ import pytest
 import real_text
 
 from dylora.data import webnlg
+from dylora.data.sources.text import source_for
 from dylora.data.text_items import Entry, group, pairs
-from dylora.data.text_source import source_for
 from dylora.data.webnlg import WebNLGDataModule, parse
 from dylora.errors import InputError
 

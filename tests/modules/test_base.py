@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dylora.adapt import rank_state, set_rank, use_rank
-from dylora.baselines.gated_linear import gated_layers
-from dylora.config import DyLoRAConfig
+from dylora.adapters.adapt import rank_state, set_rank, use_rank
+from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
+from dylora.methods.gated_linear import gated_layers
 from dylora.modules.classification import SequenceClassificationModule
 
 RANKS = (1, 2, 3, 4)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dylora.adapt import use_rank
-from dylora.config import DyLoRAConfig
+from dylora.adapters.adapt import use_rank
+from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.modules.classification import SequenceClassificationModule
 

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer
 
-from dylora.adapt import rank_state, use_rank
+from dylora.adapters.adapt import rank_state, use_rank
+from dylora.adapters.config import DyLoRAConfig
 from dylora.assets import asset_path
-from dylora.config import DyLoRAConfig
 from dylora.data.text_items import Item
 from dylora.errors import InputError
 from dylora.metrics.nlg import e2e_scores, meteor, webnlg_scores

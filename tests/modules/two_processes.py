@@ -16,7 +16,7 @@ import tiny_text
 import torch
 from torch import distributed, multiprocessing
 
-from dylora.config import DyLoRAConfig
+from dylora.adapters.config import DyLoRAConfig
 from dylora.metrics.nlg import meteor
 from dylora.modules.generation import GenerationModule
 

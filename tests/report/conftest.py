@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dylora.run_record import RunRecord
+from dylora.runs.record import RunRecord
 
 LABELS = {"dylora": "DyLoRA", "lora": "LoRA", "lora_per_rank": "LoRA (one per rank)", "fine_tune": "Fine Tune"}
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from dylora.run_record import read_record
+from dylora.runs.record import read_record
 from dylora.sweep.expansion import choose, expand
 from dylora.sweep.perform import perform
 

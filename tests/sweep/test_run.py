@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from dylora.run_record import read_record
+from dylora.runs.record import read_record
 from dylora.sweep.engines import one_after_another
 from dylora.sweep.expansion import choose, expand
 from dylora.sweep.file import System

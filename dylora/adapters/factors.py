@@ -1,0 +1,60 @@
+"""One pair of low-rank factors and its truncated product."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dylora.adapters.config import Init
+from dylora.adapters.functional import rowwise_product, truncated_product
+from dylora.adapters.rank_state import RankState
+
+
+class LowRankFactors(nn.Module):
+    """One pair of factors; see `dylora.adapters.functional` for what is computed.
+
+    Attributes:
+        lora_A: (max_rank, in_features), fp32.
+        lora_B: (out_features, max_rank), fp32, zero at the start.
+    """
+
+    def __init__(self, in_features: int, out_features: int, state: RankState, device: torch.device) -> None:
+        super().__init__()
+        self.state = state
+        max_rank = state.config.max_rank
+        self.lora_A = nn.Parameter(torch.empty(max_rank, in_features, device=device, dtype=torch.float32))
+        self.lora_B = nn.Parameter(torch.zeros(out_features, max_rank, device=device, dtype=torch.float32))
+        _init(self.lora_A, state.config.init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The adapter's part of the output, (*, in_features) to (*, out_features), at the active rank."""
+        if not torch.is_autocast_enabled(x.device.type):
+            x = x.to(self.lora_A.dtype)
+        state = self.state
+        if state.row_weights is not None:
+            return rowwise_product(x, self.lora_A, self.lora_B, _spread(state.row_weights, x))
+        assert isinstance(state.rank, int)
+        factor = state.factor(state.rank)
+        return truncated_product(x, self.lora_A, self.lora_B, state.rank, factor, state.frozen)
+
+    @torch.no_grad()
+    def delta_weight(self, rank: int) -> Tensor:
+        """The weight that the adapter amounts to at a rank, (out_features, in_features), computed in fp32."""
+        a, b = self.lora_A[:rank].float(), self.lora_B[:, :rank].float()
+        return (b @ a) * self.state.factor(rank)
+
+
+def _init(lora_A: Tensor, init: Init) -> None:
+    if init == "kaiming":
+        nn.init.kaiming_uniform_(lora_A, a=math.sqrt(5))
+    else:
+        nn.init.normal_(lora_A, std=1 / math.sqrt(3 * lora_A.shape[1]))
+
+
+def _spread(weights: Tensor, x: Tensor) -> Tensor:
+    """One row of weights for each row of `x`; beam search repeats every row of the batch, so they are repeated too."""
+    weights = weights.to(x.device)
+    repeats, rest = divmod(x.shape[0], len(weights))
+    if rest:
+        raise ValueError(f"{len(weights)} ranks were set for a batch of {x.shape[0]} rows; set one for each row")
+    return weights.repeat_interleave(repeats, dim=0) if repeats > 1 else weights

@@ -1,0 +1,178 @@
+"""Optimizers and schedule: torch's AdamW, Algorithm 1 to the bit, and a linear warm-up."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_linear_schedule_with_warmup
+
+from dylora.adapters.factors import LowRankFactors
+from dylora.errors import InputError
+
+OptimizerName = Literal["adamw", "row_exact_adamw"]
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters in groups for an optimizer.
+
+    Weight decay is for matrices only, not for biases and norms. The factors of the adapters come in two groups that
+    name their rank dimension (`rank_dim`: 0 for `lora_A`, 1 for `lora_B`), which `RowExactAdamW` reads and other
+    optimizers carry along.
+    """
+    factors = [module for module in model.modules() if isinstance(module, LowRankFactors)]
+    inside = {id(parameter) for module in factors for parameter in module.parameters()}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in inside]
+    groups: list[dict[str, Any]] = [
+        {"params": [f.lora_A for f in factors], "weight_decay": weight_decay, "rank_dim": 0},
+        {"params": [f.lora_B for f in factors], "weight_decay": weight_decay, "rank_dim": 1},
+        {"params": [p for p in rest if p.dim() > 1], "weight_decay": weight_decay, "rank_dim": None},
+        {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, "rank_dim": None},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+class RowExactAdamW(Optimizer):
+    """AdamW that changes only the rows that a step trains: Algorithm 1 to the bit.
+
+    A row outside the step is left as it is, its moments too, and the bias correction counts each row's own updates. A
+    parameter whose group has `rank_dim` None is updated at every step, as by `torch.optim.AdamW`.
+
+    Args:
+        params: Parameter groups as `parameter_groups` gives them.
+        lr: Learning rate, 0 or larger.
+        betas: Decay of the two moments, inside [0, 1).
+        eps: Added to the denominator.
+        weight_decay: Decoupled weight decay, for groups that do not set their own.
+        updated_rows: Gives the 0-based rows that the coming step trains (`rank_state(model)` knows them as
+            `updated_rows`).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[dict[str, Any]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        *,
+        updated_rows: Callable[[], slice],
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "rank_dim": None}
+        super().__init__(params, defaults)
+        self._updated_rows = updated_rows
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Do one update.
+
+        Args:
+            closure: Evaluates the model and gives the loss.
+
+        Returns:
+            The closure's loss, if there is one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        rows = self._updated_rows()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group, rows)
+        return loss
+
+    def _update(self, parameter: Tensor, group: dict[str, Any], rows: slice) -> None:
+        """The update of `torch.optim.AdamW`, on a view of the rows that take part."""
+        state, dim = self.state[parameter], group["rank_dim"]
+        if not state:
+            # One counter a row; plain parameters have a single one.
+            state["step"] = torch.zeros(1 if dim is None else parameter.shape[dim], dtype=torch.float64)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        if dim is None:
+            rows = slice(None)
+        state["step"][rows] += 1
+        assert parameter.grad is not None
+        _adamw(
+            _rows(parameter, dim, rows),
+            _rows(parameter.grad, dim, rows),
+            _rows(state["exp_avg"], dim, rows),
+            _rows(state["exp_avg_sq"], dim, rows),
+            _along(state["step"][rows], parameter, dim),
+            group,
+        )
+
+
+def linear_warmup(
+    optimizer: Optimizer, total_steps: int, warmup_ratio: float, warmup_steps: int | None = None
+) -> LambdaLR:
+    """Linear warm-up, then linear decay to zero.
+
+    Args:
+        optimizer: What it steers. Groups with `constant_lr` True keep their learning rate.
+        total_steps: Number of optimizer steps of the whole run.
+        warmup_ratio: Share of them that warm up, from 0 to 1; rounded up to whole steps.
+        warmup_steps: Number of warm-up steps; takes the place of the ratio.
+
+    Raises:
+        InputError: If the ratio is outside [0, 1] or the number of steps is negative.
+    """
+    if not 0 <= warmup_ratio <= 1:
+        raise InputError("warmup_ratio", "from 0 to 1", warmup_ratio, "the paper uses 0.06")
+    if warmup_steps is not None and warmup_steps < 0:
+        raise InputError("warmup_steps", "0 or more", warmup_steps, "0 switches the warm-up off")
+    warmup = -int(-total_steps * warmup_ratio // 1) if warmup_steps is None else warmup_steps
+    schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)  # type: ignore[no-untyped-call]
+    constant = [group.get("constant_lr", False) for group in optimizer.param_groups]
+    if not any(constant):
+        return schedule
+    return LambdaLR(optimizer, [_one if keep else schedule.lr_lambdas[0] for keep in constant])
+
+
+def build_optimizer(
+    name: OptimizerName, model: nn.Module, lr: float, weight_decay: float, updated_rows: Callable[[], slice]
+) -> Optimizer:
+    """The named optimizer over a model's trainable parameters."""
+    groups = parameter_groups(model, weight_decay)
+    if name == "row_exact_adamw":
+        return RowExactAdamW(groups, lr, updated_rows=updated_rows)
+    return AdamW(groups, lr)
+
+
+def _one(step: int) -> float:
+    return 1.0
+
+
+def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:
+    if dim is None:
+        return tensor
+    return tensor[rows] if dim == 0 else tensor[:, rows]
+
+
+def _along(steps: Tensor, like: Tensor, dim: int | None) -> Tensor:
+    """Reshape one counter a row so that it broadcasts along `dim` of a tensor."""
+    shape = [1] * like.dim()
+    if dim is not None:
+        shape[dim] = -1
+    return steps.view(shape)
+
+
+def _adamw(
+    parameter: Tensor, grad: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: Tensor, group: dict[str, Any]
+) -> None:
+    """One AdamW update in place, with a step count for each row; the order of operations is torch's."""
+    beta1, beta2 = group["betas"]
+    exp_avg.lerp_(grad, 1 - beta1)
+    exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    step_size = (group["lr"] / (1 - beta1**step)).to(parameter)
+    root = (1 - beta2**step).sqrt().to(parameter)
+    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    parameter.sub_(step_size * exp_avg / (exp_avg_sq.sqrt() / root).add_(group["eps"]))

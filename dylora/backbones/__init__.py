@@ -1,0 +1,1 @@
+"""Pretrained models: loading them, their tokenizers, and who they are."""

@@ -1,0 +1,55 @@
+"""The base of the methods: what is trained of a backbone."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dylora.adapters.adapt import rank_state
+from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.optim import OptimizerName, build_optimizer
+
+MethodName = Literal["adapter", "full", "flop"]
+
+
+class Method(nn.Module):
+    """Base of the methods: what is put into the model, what is added to the loss, what is reported.
+
+    What a method trains besides the model's parameters is a parameter of its own.
+
+    Attributes:
+        name: Its name on the command line, in checkpoints and in `rank_metrics.json`.
+    """
+
+    name: MethodName
+
+    def prepare(self, model: nn.Module, config: DyLoRAConfig) -> None:
+        """Freeze the backbone, by whose frozen weights it is identified, and give it its ranks; in place."""
+        raise NotImplementedError
+
+    def begin(self, model: nn.Module) -> None:
+        """Make the identified model ready for training, in place."""
+
+    def computed(self, config: DyLoRAConfig) -> dict[str, Any]:
+        """The part of the adapters' configuration that decides what the trained weights compute."""
+        return {}
+
+    def optimizer(self, name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
+        """The named optimizer over all that is trained."""
+        state = rank_state(model)
+        return build_optimizer(name, model, lr, weight_decay, lambda: state.updated_rows)
+
+    def training_loss(self, loss: Tensor, model: nn.Module, progress: float) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The whole loss of a training step, and what else is to be logged of it.
+
+        Args:
+            loss: The task's loss, ().
+            model: The model.
+            progress: Share of the run's steps that are done, from 0 to 1.
+        """
+        return loss, {}
+
+    def report(self, model: nn.Module) -> dict[str, Any] | None:
+        """What training made of the model, in plain types; None where there is nothing to say."""
+        return None

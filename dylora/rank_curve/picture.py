@@ -1,0 +1,61 @@
+"""Pictures of the metric over ranks and epochs."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dylora.rank_curve.summary import RankSummary
+
+
+def draw_rank_curve(values: Mapping[int, float], metric: str, title: str, summary: RankSummary) -> Figure:
+    """The metric against the rank, with the best and the chosen rank marked.
+
+    Args:
+        values: The metric at each rank.
+        metric: Its name, the label of the axis.
+        title: The picture's title.
+        summary: Of the same values.
+    """
+    figure = _figure(6.4, 4.0)
+    axes = figure.subplots()
+    ranks = sorted(values)
+    axes.plot(ranks, [values[rank] for rank in ranks], marker="o", color="#2b5c8a", label="every rank, one adapter")
+    axes.axhline(summary.mean, color="#999999", linewidth=1, linestyle=":", label=f"mean {summary.mean:.4f}")
+    chosen = summary.chosen_rank
+    axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
+    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), xytext=(8, -16), textcoords="offset points")
+    axes.set(xlabel="rank", ylabel=metric, title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.25)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str) -> Figure:
+    """The metric as colour over ranks (across) and epochs (down).
+
+    Args:
+        epochs: For each epoch the metric at each rank.
+        metric: Its name, the label of the colours.
+        title: The picture's title.
+    """
+    figure = _figure(6.4, 1.6 + 0.3 * min(len(epochs), 30))
+    axes = figure.subplots()
+    ranks = sorted(epochs[-1])
+    image = axes.imshow([[row[rank] for rank in ranks] for row in epochs], aspect="auto", cmap="viridis")
+    axes.set(xlabel="rank", ylabel="epoch", title=title)
+    axes.set_xticks(range(len(ranks)), [str(rank) for rank in ranks])
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(lambda value, _: str(int(value) + 1))
+    figure.colorbar(image, label=metric)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    # Not through pyplot: no display is asked for and no figure stays open.
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    return figure

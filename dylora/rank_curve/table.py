@@ -1,0 +1,39 @@
+"""The rank curve as rows of a table in the terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from dylora.rank_curve.summary import RankSummary
+
+_MOST_COLUMNS = 16
+
+
+def table_header(first: str, ranks: Sequence[int]) -> str:
+    """Heading of the rows that `table_row` makes."""
+    cells = [f"{f'rank {rank}':>8}" for rank in shown_ranks(ranks)]
+    summary = f"{'mean':>10}{'best':>6}{'chosen':>8}" if len(ranks) > 1 else ""
+    return f"{first:<12}{''.join(cells)}{summary}"
+
+
+def table_row(first: str, values: Mapping[int, float], summary: RankSummary) -> str:
+    """One row: the metric at every rank (at most 16 of them) and, of several, its mean, the best and the chosen one.
+
+    >>> from dylora.rank_curve.summary import summarise
+    >>> values = {1: 0.8, 2: 0.9}
+    >>> table_row("epoch 1", values, summarise(values))
+    'epoch 1       0.8000  0.9000    0.8500     2       2'
+    """
+    cells = [f"{values[rank]:>8.4f}" for rank in shown_ranks(sorted(values))]
+    words = f"{summary.mean:>10.4f}{summary.best_rank:>6}{summary.chosen_rank:>8}" if len(values) > 1 else ""
+    return f"{first:<12}{''.join(cells)}{words}"
+
+
+def shown_ranks(ranks: Sequence[int]) -> list[int]:
+    """The ranks that a terminal has room for: all, or 16 of them evenly spread with both ends.
+
+    >>> shown_ranks(range(1, 65))[:3], shown_ranks(range(1, 65))[-1]
+    ([1, 5, 9], 64)
+    """
+    if len(ranks) <= _MOST_COLUMNS:
+        return list(ranks)
+    last = len(ranks) - 1
+    return [ranks[round(i * last / (_MOST_COLUMNS - 1))] for i in range(_MOST_COLUMNS)]

@@ -1,0 +1,95 @@
+"""Where runs lie: one new folder each, found again by what is in it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from dylora.errors import InputError
+
+ROOT = "logs"
+CONFIG = "config.yaml"
+CHECKPOINTS = "checkpoints"
+
+
+def new_run_folder(root: Path, name: str) -> Path:
+    """Create `root/name/version_<n>` for the first n that is free; an existing run is never touched.
+
+    Raises:
+        InputError: If the folder cannot be created.
+    """
+    parent = root / name
+    number = 0
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = parent / f"version_{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+    except OSError as error:
+        allowed = "a folder that can be written"
+        given = f"{str(root)!r} ({error.strerror}: {error.filename})"
+        raise InputError("--trainer.default_root_dir", allowed, given, "choose another folder") from error
+
+
+def newest_run(root: Path) -> Path:
+    """The run under a folder whose checkpoints were written last.
+
+    Raises:
+        InputError: If there is none with a checkpoint.
+    """
+    runs = [path.parent for path in root.rglob(CONFIG) if any((path.parent / CHECKPOINTS).glob("*.ckpt"))]
+    if not runs:
+        given = f"{str(root)!r}, which has none"
+        fix = "train first (python -m dylora fit --config configs/demo.yaml), or give --config and --ckpt_path"
+        raise InputError("--config", "given where there is no run with a checkpoint", given, fix)
+    return max(runs, key=lambda run: (max(path.stat().st_mtime_ns for path in _checkpoints(run)), str(run)))
+
+
+def checkpoint_of(run: Path) -> Path:
+    """The checkpoint of a run to evaluate: `best.ckpt`, or the newest one.
+
+    Raises:
+        InputError: If it has none.
+    """
+    best = run / CHECKPOINTS / "best.ckpt"
+    if best.is_file():
+        return best
+    if not (found := _checkpoints(run)):
+        fix = "give --ckpt_path FILE"
+        raise InputError("--ckpt_path", "given for a run without checkpoints", f"none in {str(run)!r}", fix)
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def cut_file(folder: Path, cut: str) -> Path:
+    """Where the figures of a cut lie in a run.
+
+    >>> cut_file(Path("version_0"), "alpha/max_rank").as_posix()
+    'version_0/cuts/alpha-max_rank.json'
+    """
+    return folder / "cuts" / f"{cut.replace('/', '-')}.json"
+
+
+def free_path(path: Path) -> Path:
+    """The path itself, or with `-1`, `-2`, … before its suffix where it exists already."""
+    number, candidate = 0, path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
+    """Write a JSON file at once: a reader finds the old content or the new one, never a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return list((run / CHECKPOINTS).glob("*.ckpt"))

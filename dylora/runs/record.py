@@ -1,0 +1,119 @@
+"""What a sweep writes beside each of its runs, `run.json`, and what a report reads there."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from dylora.errors import InputError
+from dylora.runs.folders import write_json
+
+FORMAT = 1
+RUN_FILE = "run.json"
+METRICS_FILE = "rank_metrics.json"
+Status = Literal["running", "interrupted", "finished", "failed"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of a sweep: what it is, and how far it came.
+
+    Attributes:
+        sweep: Name of the sweep.
+        table: The paper's table that it belongs to, or None.
+        system: Name of the system in the sweep file.
+        label: How tables and pictures call the system.
+        task: Name of the task in the sweep file.
+        seed: Seed of everything random.
+        rank: The only rank, of a system that is trained once per rank; else None.
+        learning_rate: The learning rate that is tried, of a system with a grid; else None.
+        overrides: Options of `fit` on top of the task's configuration file.
+        command: Arguments of `python -m dylora` that start it.
+        status: How far it came.
+        seconds: Time of training with its validations, over all resumes.
+        evaluation_seconds: Time of the further evaluations (cuts), over all resumes.
+        result: The folder with `rank_metrics.json`, relative to that of `run.json`; None before training has ended.
+        error: Why it failed, one line.
+        version: Version of dylora.
+        started: When it was started last, ISO 8601.
+        finished: When it ended, ISO 8601.
+    """
+
+    sweep: str
+    table: str | None
+    system: str
+    label: str
+    task: str
+    seed: int
+    rank: int | None
+    learning_rate: float | None
+    overrides: dict[str, Any]
+    command: list[str]
+    status: Status = "running"
+    seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    result: str | None = None
+    error: str | None = None
+    version: str = ""
+    started: str = ""
+    finished: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The run in words: system, task, seed and, where it has them, rank and learning rate."""
+        rank = "" if self.rank is None else f" rank {self.rank}"
+        rate = "" if self.learning_rate is None else f" lr {self.learning_rate:g}"
+        return f"{self.system} {self.task} seed {self.seed}{rank}{rate}"
+
+    def write(self, folder: Path) -> None:
+        """Write `run.json`; a reader sees the old one or the new one, never a part."""
+        write_json(folder / RUN_FILE, {"format": FORMAT, **asdict(self)})
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record of a run's folder; None if there is none.
+
+    Raises:
+        InputError: If it is unreadable or of another format.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(str(path), "JSON", f"a file that is not ({error})", "delete the run's folder") from error
+    found = content.pop("format", None) if isinstance(content, dict) else None
+    if found != FORMAT:
+        given = "none" if found is None else f"format {found}"
+        fix = "read it with the version of dylora that wrote it, or run it again under another --root"
+        raise InputError(str(path), f"a run's record of format {FORMAT}", given, fix)
+    names = {field.name for field in fields(RunRecord)}
+    if not {"system", "task", "seed", "status"} <= content.keys() <= names:
+        wrong = sorted(content.keys() - names) or "too few keys"
+        raise InputError(str(path), "a run's record", f"one with {wrong}", "delete the run's folder")
+    return RunRecord(**content)
+
+
+def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:
+    """What a learning rate is chosen by: the monitored metric in the last epoch, higher is better for any metric.
+
+    That is the area under the rank curve; the metric at the largest rank where that rank alone was trained, which is
+    how a LoRA that is to be cut is tuned.
+
+    Args:
+        record: The run.
+        metrics: The content of its `rank_metrics.json`.
+
+    Raises:
+        KeyError: If the content lacks a figure.
+    """
+    last = metrics["last"]
+    value = float(last["score"])
+    if record.overrides.get("rank_sampling.distribution") == "max_rank":
+        lower_is_better = value == -last["aurac"] != last["aurac"]
+        curve = {int(rank): float(figure) for rank, figure in last["metrics"][metrics["metric"]].items()}
+        value = -curve[max(curve)] if lower_is_better else curve[max(curve)]
+    return -math.inf if math.isnan(value) else value

@@ -1,0 +1,440 @@
+"""The adapted layers: Eq. 7, gradients, a rank per row, merging, precision, against the literal reference and PEFT."""
+
+import math
+
+import peft
+import pytest
+import reference
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.factors import LowRankFactors, _spread
+from dylora.adapters.layers import DyLoRAConv1D, DyLoRALinear
+from dylora.adapters.rank_state import RankState
+
+MAX_RANK, D_IN, D_OUT, ALPHA = 4, 6, 5, 12.0
+RANKS = range(1, MAX_RANK + 1)
+TOLERANCE = {torch.float64: {"rtol": 1e-11, "atol": 1e-11}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
+PROBABILITIES = [0.4, 0.3, 0.2, 0.1]
+
+each_rank = pytest.mark.parametrize("rank", RANKS)
+each_scaling = pytest.mark.parametrize("scaling", reference.SCALINGS)
+each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+def fill(module):
+    """Random adapters, so that `lora_B` is not zero."""
+    for factors in module.modules():
+        if isinstance(factors, LowRankFactors):
+            nn.init.normal_(factors.lora_A)
+            nn.init.normal_(factors.lora_B)
+    return module
+
+
+def linear(scaling="alpha/b", dtype=torch.float64, bias=True, dropout=0.0):
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling, dropout=dropout), MAX_RANK)
+    layer = DyLoRALinear(nn.Linear(D_IN, D_OUT, bias=bias).requires_grad_(False), state)
+    return fill(layer).to(dtype), state
+
+
+def fused(scaling="alpha/b", dtype=torch.float64, thirds=("q", "v")):
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling), MAX_RANK)
+    base = Conv1D(3 * D_IN, D_IN)
+    nn.init.normal_(base.bias)
+    layer = DyLoRAConv1D(base.requires_grad_(False), state, thirds)
+    return fill(layer).to(dtype), state
+
+
+def batch(*shape, dtype=torch.float64):
+    return torch.randn(*shape, D_IN, dtype=dtype, requires_grad=True)
+
+
+def slow_linear(layer, x, rank, scaling="alpha/b"):
+    f = layer.factors
+    base = layer.base_layer
+    return reference.linear_forward(x, base.weight, base.bias, f.lora_A, f.lora_B, rank, ALPHA, scaling)
+
+
+def slow_fused(layer, x, rank, scaling="alpha/b"):
+    factors = {name: (f.lora_A, f.lora_B) for name, f in layer.factors.items()}
+    return reference.fused_forward(x, layer.base_layer.weight, layer.base_layer.bias, factors, rank, ALPHA, scaling)
+
+
+LAYERS = {"linear": (linear, slow_linear), "fused": (fused, slow_fused)}
+each_layer = pytest.mark.parametrize(("make", "slow"), LAYERS.values(), ids=LAYERS.keys())
+
+
+def loss_of(out):
+    """Mean squared distance from fixed targets."""
+    targets = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view(out.shape)
+    return ((out - targets) ** 2).mean()
+
+
+def factors_of(layer):
+    return [p for p in layer.parameters() if p.requires_grad]
+
+
+@each_layer
+@each_scaling
+@each_rank
+@each_dtype
+def test_forward_loss_and_gradients_match_eq_7(make, slow, scaling, rank, dtype):
+    layer, state = make(scaling, dtype)
+    x = batch(2, 3, dtype=dtype)
+    state.set(rank, frozen=False)
+    fast_out, slow_out = layer(x), slow(layer, x, rank, scaling)
+    torch.testing.assert_close(fast_out, slow_out, **TOLERANCE[dtype])
+    inputs = [x, *factors_of(layer)]
+    fast_grads = torch.autograd.grad(reference.individual_loss(lambda b: loss_of(layer(x)), rank), inputs)
+    slow_grads = torch.autograd.grad(loss_of(slow_out), inputs)
+    torch.testing.assert_close(fast_grads, slow_grads, **TOLERANCE[dtype])
+
+
+@each_layer
+@each_scaling
+def test_summation_loss_and_gradients_match_nested_dropout(make, slow, scaling):
+    layer, state = make(scaling)
+    x = batch(3)
+    slow_loss = reference.summation_loss(lambda b: loss_of(slow(layer, x, b, scaling)), PROBABILITIES)
+    fast_loss = torch.zeros((), dtype=torch.float64)
+    for rank, probability in zip(RANKS, PROBABILITIES, strict=True):
+        state.set(rank, frozen=False)
+        fast_loss = fast_loss + probability * loss_of(layer(x))
+    torch.testing.assert_close(fast_loss, slow_loss, rtol=1e-12, atol=0)
+    inputs = [x, *factors_of(layer)]
+    expected = torch.autograd.grad(slow_loss, inputs)
+    torch.testing.assert_close(torch.autograd.grad(fast_loss, inputs), expected, **TOLERANCE[torch.float64])
+
+
+@each_layer
+@each_rank
+def test_summation_loss_in_one_stacked_batch_is_the_same(make, slow, rank):
+    """Nested dropout as one forward: the batch once for each rank, a rank for each row."""
+    layer, state = make()
+    x = batch(3)
+    state.set(torch.arange(1, rank + 1).repeat_interleave(3), frozen=False)
+    parts = layer(x.repeat(rank, 1)).chunk(rank)
+    fast_loss = sum(PROBABILITIES[b] * loss_of(part) for b, part in enumerate(parts))
+    slow_loss = reference.summation_loss(lambda b: loss_of(slow(layer, x, b)), PROBABILITIES[:rank])
+    inputs = [x, *factors_of(layer)]
+    fast_grads, slow_grads = torch.autograd.grad(fast_loss, inputs), torch.autograd.grad(slow_loss, inputs)
+    torch.testing.assert_close(fast_grads, slow_grads, rtol=1e-6, atol=1e-6)
+
+
+@each_layer
+@each_rank
+def test_frozen_mode_has_the_same_output_and_gradients_at_row_b_alone(make, slow, rank):
+    layer, state = make()
+    x = batch(3)
+    state.set(rank, frozen=False)
+    free = layer(x)
+    state.set(rank, frozen=True)
+    frozen = layer(x)
+    assert torch.equal(frozen, free)
+    loss_of(frozen).backward()
+    expected = torch.autograd.grad(loss_of(slow(layer, x, rank)), factors_of(layer))
+    for parameter, full in zip(factors_of(layer), expected, strict=True):
+        by_rank, full = (parameter.grad, full) if parameter.shape[0] == MAX_RANK else (parameter.grad.T, full.T)
+        torch.testing.assert_close(by_rank[rank - 1], full[rank - 1], **TOLERANCE[torch.float64])
+        others = [k for k in range(MAX_RANK) if k != rank - 1]
+        assert torch.count_nonzero(by_rank[others]) == 0
+
+
+@each_layer
+@each_rank
+def test_rows_above_the_rank_get_a_gradient_of_exactly_zero(make, slow, rank):
+    layer, state = make()
+    state.set(rank, frozen=False)
+    loss_of(layer(batch(3))).backward()
+    for parameter in factors_of(layer):
+        by_rank = parameter.grad if parameter.shape[0] == MAX_RANK else parameter.grad.T
+        assert torch.count_nonzero(by_rank[rank:]) == 0
+        assert torch.count_nonzero(by_rank[:rank]) == by_rank[:rank].numel()
+
+
+@each_layer
+@each_scaling
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 2, 3)])
+def test_a_rank_per_row_equals_the_rows_one_by_one(make, slow, scaling, shape):
+    layer, state = make(scaling)
+    x = batch(*shape)
+    ranks = [2, 4, 1, 3, 3]
+    state.set(torch.tensor(ranks), frozen=False)
+    expected = torch.stack([slow(layer, x[i], rank, scaling) for i, rank in enumerate(ranks)])
+    torch.testing.assert_close(layer(x), expected, rtol=1e-6, atol=1e-6)
+    inputs = [x, *factors_of(layer)]
+    fast_grads, slow_grads = (torch.autograd.grad(loss_of(out), inputs) for out in (layer(x), expected))
+    torch.testing.assert_close(fast_grads, slow_grads, rtol=1e-6, atol=1e-6)
+
+
+@each_layer
+def test_rows_repeated_by_beam_search_keep_their_rank(make, slow):
+    layer, state = make()
+    ranks, beams = torch.tensor([2, 4, 1]), 3
+    x = batch(3 * beams, 2)
+    state.set(ranks, frozen=False)
+    repeated = layer(x)
+    state.set(ranks.repeat_interleave(beams), frozen=False)
+    assert torch.equal(repeated, layer(x))
+
+
+def test_a_batch_that_the_ranks_do_not_divide_is_refused():
+    layer, state = linear()
+    state.set(torch.tensor([1, 2, 3]), frozen=False)
+    with pytest.raises(ValueError, match="3 ranks were set for a batch of 4 rows"):
+        layer(batch(4))
+
+
+def test_ranks_of_rows_follow_the_model_to_another_device():
+    assert _spread(torch.ones(2, MAX_RANK), torch.empty(4, 3, D_IN, device="meta")).is_meta
+
+
+@each_rank
+def test_the_keys_of_a_fused_projection_are_untouched(rank):
+    layer, state = fused()
+    state.set(rank, frozen=False)
+    x = batch(2, 3)
+    keys = slice(D_IN, 2 * D_IN)
+    assert torch.equal(layer(x)[..., keys], layer.base_layer(x)[..., keys])
+    layer.merge(rank)
+    assert torch.equal(layer.base_layer.weight[:, keys], layer._base_weight[:, keys])
+
+
+@pytest.mark.parametrize("thirds", [("q",), ("k",), ("v", "k"), ("q", "k", "v")])
+def test_any_thirds_of_a_fused_projection_can_be_adapted(thirds):
+    layer, state = fused(thirds=thirds)
+    assert set(layer.factors) == set(thirds)
+    state.set(3, frozen=False)
+    x = batch(2)
+    torch.testing.assert_close(layer(x), slow_fused(layer, x, 3), **TOLERANCE[torch.float64])
+
+
+def test_a_whole_conv1d_is_a_linear_layer_with_its_weight_transposed():
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b"), 3)
+    layer = fill(DyLoRAConv1D(Conv1D(D_OUT, D_IN), state)).double()
+    f, base, x = layer.factors["all"], layer.base_layer, batch(2, 3)
+    expected = reference.linear_forward(x, base.weight.T, base.bias, f.lora_A, f.lora_B, 3, ALPHA, "alpha/b")
+    torch.testing.assert_close(layer(x), expected, **TOLERANCE[torch.float64])
+
+
+class TwoLayers(nn.Module):
+    """A linear layer and a Conv1D, for PEFT to adapt."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(D_IN, D_IN)
+        self.conv = Conv1D(D_OUT, D_IN)
+
+    def forward(self, x):
+        return self.conv(torch.tanh(self.linear(x)))
+
+
+def peft_lora(model):
+    """Each layer under a configuration of its own: fan_in_fan_out says that the weight is (in, out)."""
+    common = {"r": MAX_RANK, "lora_alpha": ALPHA, "lora_dropout": 0.0}
+    model = peft.get_peft_model(model, peft.LoraConfig(target_modules=["linear"], **common))
+    model.add_adapter("conv", peft.LoraConfig(target_modules=["conv"], fan_in_fan_out=True, **common))
+    model.base_model.set_adapter(["default", "conv"])
+    return model
+
+
+@each_scaling
+def test_at_max_rank_it_is_pefts_lora(scaling):
+    base = TwoLayers()
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling), MAX_RANK)
+    ours = fill(nn.Sequential(DyLoRALinear(base.linear, state), nn.Tanh(), DyLoRAConv1D(base.conv, state)))
+    pairs = [(ours[0].factors, "linear", "default"), (ours[2].factors["all"], "conv", "conv")]
+    theirs = peft_lora(base)
+    layers = dict(theirs.base_model.model.named_modules())
+    with torch.no_grad():
+        for factors, layer, adapter in pairs:
+            layers[layer].lora_A[adapter].weight.copy_(factors.lora_A)
+            layers[layer].lora_B[adapter].weight.copy_(factors.lora_B)
+    x = batch(2, 3, dtype=torch.float32)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+    ours(x).square().sum().backward()
+    theirs(x).square().sum().backward()
+    for factors, layer, adapter in pairs:
+        for name in ("lora_A", "lora_B"):
+            their_grad = getattr(layers[layer], name)[adapter].weight.grad
+            torch.testing.assert_close(getattr(factors, name).grad, their_grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("init", ["gaussian", "kaiming"])
+@pytest.mark.parametrize("d_in", [64, 1024])
+def test_lora_a_starts_with_variance_one_over_three_d_in_and_lora_b_at_zero(init, d_in):
+    config = DyLoRAConfig(max_rank=512, init=init)
+    factors = LowRankFactors(d_in, 3, RankState(config, 8), torch.device("cpu"))
+    assert torch.count_nonzero(factors.lora_B) == 0
+    assert factors.lora_A.mean().item() == pytest.approx(0, abs=5 / math.sqrt(512 * d_in * 3 * d_in))
+    assert factors.lora_A.var().item() * 3 * d_in == pytest.approx(1, abs=0.05)
+    bound = 1 / math.sqrt(d_in)  # of the uniform distribution with that variance; 8 % of a Gaussian lie outside
+    outside = (factors.lora_A.abs() > bound).float().mean().item()
+    assert outside == 0 if init == "kaiming" else outside == pytest.approx(0.0833, abs=0.01)
+
+
+def test_factors_are_fp32_whatever_the_default_type():
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        factors = LowRankFactors(4, 3, RankState(DyLoRAConfig(2), 2), torch.device("cpu"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (factors.lora_A.dtype, factors.lora_B.dtype) == (torch.float32, torch.float32)
+
+
+def test_dropout_falls_on_the_adapters_input_in_training_alone():
+    layer, state = linear(dropout=0.75)
+    with torch.no_grad():
+        layer.factors.lora_A.fill_(1)
+        layer.factors.lora_B.fill_(1)
+    state.set(1, frozen=False)
+    x = torch.ones(50, D_IN, dtype=torch.float64)
+    base = layer.base_layer(x)
+    assert torch.equal(layer.eval()(x), base + ALPHA * D_IN)
+    kept = (layer.train()(x) - base)[:, 0] / (ALPHA / 0.25)  # how many of the 6 inputs were kept, scaled up by 4
+    torch.testing.assert_close(kept, kept.round())
+    assert len(kept.round().unique()) > 2
+    assert 0 < kept.mean() < 3
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_without_dropout_the_forward_draws_no_random_number(mode):
+    layer, _ = linear()
+    before = torch.get_rng_state()
+    layer.train(mode)(batch(2))
+    layer.factors(batch(2))
+    after = torch.get_rng_state()
+    torch.set_rng_state(before)
+    batch(2), batch(2)
+    assert torch.equal(after, torch.get_rng_state())
+
+
+@each_layer
+@each_scaling
+@each_rank
+def test_merged_output_equals_the_unmerged_and_unmerge_restores_the_bits(make, slow, scaling, rank):
+    layer, state = make(scaling, torch.float32)
+    x = batch(2, 3, dtype=torch.float32)
+    weight = layer.base_layer.weight
+    before = weight.detach().clone()
+    state.set(rank, frozen=False)
+    unmerged = layer(x)
+    layer.merge(rank)
+    state.merged_rank = rank
+    torch.testing.assert_close(layer(x), unmerged, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(layer.base_layer.weight, before)
+    layer.unmerge()
+    state.merged_rank = None
+    assert layer.base_layer.weight is weight
+    assert torch.equal(weight, before)
+    assert torch.equal(layer(x), unmerged)
+
+
+def test_a_16_bit_weight_is_merged_in_fp32_and_rounded_once():
+    layer, _ = linear(dtype=torch.float32)
+    layer.base_layer.to(torch.bfloat16)
+    before, f = layer.base_layer.weight.detach().clone(), layer.factors
+    layer.merge(3)
+    delta = sum(torch.outer(f.lora_B[:, k].double(), f.lora_A[k].double()) for k in range(3)) * ALPHA / 3
+    expected = (before.double() + delta).to(torch.bfloat16)
+    assert layer.base_layer.weight.dtype == torch.bfloat16
+    torch.testing.assert_close(layer.base_layer.weight, expected, rtol=2**-7, atol=0)
+    assert (layer.base_layer.weight == expected).float().mean() > 0.9  # fp32 against fp64 may tip a rounding
+    layer.unmerge()
+    assert torch.equal(layer.base_layer.weight, before)
+
+
+def test_a_merged_layer_can_move_before_it_is_unmerged():
+    layer, _ = linear(dtype=torch.float32)
+    before = layer.base_layer.weight.detach().clone()
+    layer.merge(2)
+    layer.to(torch.float64).unmerge()
+    assert layer.base_layer.weight.dtype == torch.float64
+    assert torch.equal(layer.base_layer.weight, before.double())
+    layer.merge(2)
+    layer.to("meta").unmerge()
+    assert layer.base_layer.weight.is_meta
+
+
+def test_the_weight_kept_for_unmerge_is_in_no_checkpoint():
+    layer, _ = linear()
+    names = set(layer.state_dict())
+    layer.merge(2)
+    assert set(layer.state_dict()) == names
+
+
+def test_autocast_computes_in_bf16_and_keeps_adapters_and_gradients_in_fp32():
+    layer, state = linear(dtype=torch.float32)
+    state.set(3, frozen=False)
+    x = batch(8, dtype=torch.float32)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), exact, rtol=0.05, atol=0.3)
+    out.float().sum().backward()
+    for parameter in factors_of(layer):
+        assert (parameter.dtype, parameter.grad.dtype) == (torch.float32, torch.float32)
+
+
+@each_layer
+@pytest.mark.parametrize("ranks", [3, torch.tensor([3, 3])], ids=["one rank", "a rank per row"])
+def test_a_bf16_backbone_works_with_fp32_adapters(make, slow, ranks):
+    layer, state = make(dtype=torch.float32)
+    layer.base_layer.to(torch.bfloat16)
+    state.set(ranks, frozen=False)
+    x = batch(2, 3, dtype=torch.bfloat16)
+    out = layer(x)
+    assert out.dtype == torch.bfloat16
+    out.float().sum().backward()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in factors_of(layer))
+    exact = slow(layer.double(), x.double(), 3)
+    torch.testing.assert_close(out.double(), exact, rtol=0.02, atol=0.2)
+
+
+class Int8Linear(nn.Module):
+    """A quantised layer: eight-bit weight, one scale, a forward of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.in_features, self.out_features = D_IN, D_OUT
+        self.register_buffer("weight", torch.randint(-127, 128, (D_OUT, D_IN), dtype=torch.int8))
+
+    def forward(self, x):
+        return x @ (self.weight.double() * 0.01).T
+
+
+def test_any_linear_like_layer_is_called_through_its_own_forward():
+    base = Int8Linear()
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b"), 2)
+    layer = fill(DyLoRALinear(base, state)).double()
+    f, x = layer.factors, batch(3)
+    expected = base(x) + reference.low_rank(x, f.lora_A, f.lora_B, 2, ALPHA, "alpha/b")
+    torch.testing.assert_close(layer(x), expected, **TOLERANCE[torch.float64])
+
+
+def test_weight_bias_and_sizes_stay_reachable_where_they_were():
+    layer, _ = linear()
+    base = layer.base_layer
+    assert layer.weight is base.weight
+    assert layer.bias is base.bias
+    assert (layer.in_features, layer.out_features) == (D_IN, D_OUT)
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        layer.nothing_like_it  # noqa: B018 (the lookup is the test)
+
+
+@each_rank
+def test_updated_rows_are_those_of_algorithm_1(rank):
+    state = RankState(DyLoRAConfig(MAX_RANK), MAX_RANK)
+    for frozen in (False, True):
+        state.set(rank, frozen)
+        rows = list(range(MAX_RANK))[state.updated_rows]
+        assert [row + 1 for row in rows] == reference.updated_ranks(rank, frozen)
+
+
+def test_with_a_rank_per_row_all_rows_up_to_the_largest_are_updated():
+    state = RankState(DyLoRAConfig(MAX_RANK), MAX_RANK)
+    state.set(torch.tensor([1, 3, 2]), frozen=False)
+    assert list(range(MAX_RANK))[state.updated_rows] == [0, 1, 2]

@@ -1,0 +1,46 @@
+"""Pictures hold the figures they are given; tables have a column a rank."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
+from dylora.rank_curve.summary import summarise
+from dylora.rank_curve.table import table_header, table_row
+
+VALUES = {1: 0.5, 2: 0.75, 4: 0.7475}
+
+
+def _pixels(figure):
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def test_rank_curve_draws_every_rank_and_marks_the_chosen_one():
+    figure = draw_rank_curve(VALUES, "accuracy", "rte, epoch 3", summarise(VALUES))
+    (axes,) = figure.axes
+    assert axes.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.75], [4, 0.7475]]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("rank", "accuracy", "rte, epoch 3")
+    assert [text.get_text() for text in axes.texts] == ["chosen: rank 2"]
+    assert _pixels(figure).std() > 1
+
+
+def test_heat_map_has_a_row_an_epoch_and_a_column_a_rank():
+    figure = draw_heat_map([VALUES, {1: 0.6, 2: 0.8, 4: 0.9}], "accuracy", "rte")
+    image = figure.axes[0].images[0].get_array()
+    assert image.tolist() == [[0.5, 0.75, 0.7475], [0.6, 0.8, 0.9]]
+    assert _pixels(figure).std() > 1
+
+
+def test_table_lines_have_the_same_width_and_all_figures():
+    header, row = table_header("accuracy", [1, 2, 4]), table_row("epoch 1", VALUES, summarise(VALUES))
+    assert len(header) == len(row)
+    assert row.split() == ["epoch", "1", "0.5000", "0.7500", "0.7475", "0.6658", "2", "2"]
+
+
+def test_a_wide_range_shows_sixteen_ranks_with_both_ends():
+    header = table_header("accuracy", range(1, 65))
+    assert header.count("rank") == 16
+    assert "rank 1 " in header
+    assert "rank 64" in header

@@ -1,0 +1,69 @@
+"""Run folders: never written over, found again."""
+
+import json
+import os
+
+import pytest
+
+from dylora.errors import InputError
+from dylora.runs.folders import checkpoint_of, free_path, new_run_folder, newest_run, write_json
+
+
+def _run(folder, *checkpoints, age):
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text("{}")
+    for name in checkpoints:
+        path = folder / "checkpoints" / name
+        path.write_bytes(b"")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    return folder
+
+
+def test_every_new_run_gets_the_next_free_folder(tmp_path):
+    names = [new_run_folder(tmp_path, "rte").name for _ in range(3)]
+    assert names == ["version_0", "version_1", "version_2"]
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "logs").write_text("")
+    with pytest.raises(InputError, match=r"--trainer.default_root_dir: must be a folder that can be written, got"):
+        new_run_folder(tmp_path / "logs", "rte")
+
+
+def test_newest_run_goes_by_its_checkpoints_and_skips_runs_without(tmp_path):
+    _run(tmp_path / "a" / "version_0", "best.ckpt", age=10)
+    new = _run(tmp_path / "b" / "version_0", "last.ckpt", age=5)
+    _run(tmp_path / "c" / "version_0", age=0)
+    assert newest_run(tmp_path) == new
+
+
+def test_no_run_is_one_line_with_the_way_out(tmp_path):
+    with pytest.raises(InputError, match=r"which has none; train first"):
+        newest_run(tmp_path / "logs")
+
+
+def test_checkpoint_is_the_best_or_else_the_newest(tmp_path):
+    both = _run(tmp_path / "a", "best.ckpt", "last.ckpt", age=3)
+    assert checkpoint_of(both).name == "best.ckpt"
+    (both / "checkpoints" / "best.ckpt").unlink()
+    assert checkpoint_of(both).name == "last.ckpt"
+    (both / "checkpoints" / "last.ckpt").unlink()
+    with pytest.raises(InputError, match=r"give --ckpt_path FILE"):
+        checkpoint_of(both)
+
+
+def test_free_path_numbers_behind_what_exists(tmp_path):
+    path = tmp_path / "test.jsonl"
+    for name in ("test.jsonl", "test-1.jsonl", "test-2.jsonl"):
+        assert free_path(path).name == name
+        free_path(path).write_text("")
+
+
+def test_a_file_is_replaced_whole_and_a_failed_write_leaves_the_old_one(tmp_path):
+    path = tmp_path / "cuts" / "svd.json"
+    write_json(path, {"a": 1})
+    write_json(path, {"a": [1, 2.5]})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": [1, 2.5]}
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,37 @@
+"""What a learning rate is chosen by: what each run was trained for."""
+
+import math
+
+import pytest
+
+from dylora.runs.record import RunRecord, tuning_score
+
+FALLING = {"1": 0.7, "2": 0.8}  # area 0.75
+RISING = {"1": 0.5, "2": 0.9}  # area 0.70
+AT_LARGEST = {"rank_sampling.distribution": "max_rank"}
+
+
+def score_of(curve, overrides, sign=1.0):
+    aurac = sum(curve.values()) / 2
+    content = {"metric": "m", "last": {"score": sign * aurac, "aurac": aurac, "metrics": {"m": curve}}}
+    return tuning_score(RunRecord("s", None, "x", "X", "rte", 10, None, 1e-3, overrides, []), content)
+
+
+def test_a_nested_system_is_tuned_by_the_area_under_its_rank_curve():
+    assert score_of(FALLING, {}) == 0.75
+    assert score_of(RISING, {}) == 0.70
+
+
+def test_a_system_trained_at_the_largest_rank_alone_is_tuned_there():
+    assert score_of(FALLING, AT_LARGEST) == 0.8
+    assert score_of(RISING, AT_LARGEST) == 0.9
+
+
+@pytest.mark.parametrize(("overrides", "best"), [({}, -0.70), (AT_LARGEST, -0.8)])
+def test_of_a_metric_that_falls_as_models_improve_the_lowest_is_best(overrides, best):
+    assert max(score_of(curve, overrides, sign=-1.0) for curve in (FALLING, RISING)) == best
+
+
+def test_a_figure_that_is_no_number_is_never_the_best():
+    assert score_of({"1": math.nan, "2": 0.8}, {}) == -math.inf
+    assert score_of({"1": 0.7, "2": math.nan}, AT_LARGEST) == -math.inf
