@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.head import task_head
 from dylora.adapters.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear
 from dylora.adapters.rank_state import RankState
 from dylora.adapters.targets import Target, find_targets
@@ -56,18 +57,6 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
             wrapped[target.module] = _wrap(target, state)
         model.set_submodule(target.name, wrapped[target.module])
     return model
-
-
-def task_head(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters outside the backbone and of its pooler; none for a language model or a bare backbone."""
-    backbone = getattr(model, getattr(model, "base_model_prefix", "") or " ", None)
-    output_embedding = getattr(model, "get_output_embeddings", lambda: None)()
-    if backbone is None or output_embedding is not None:
-        return []
-    pooler = getattr(backbone, "pooler", None)
-    pooling = set() if pooler is None else {id(parameter) for parameter in pooler.parameters()}
-    inside = {id(parameter) for parameter in backbone.parameters()} - pooling
-    return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
 
 def adapted_layers(model: nn.Module) -> list[DyLoRALayer]:
