@@ -19,6 +19,7 @@ from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.head import task_head
 from dylora.adapters.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear
 from dylora.adapters.rank_state import RankState
+from dylora.adapters.statistics import hold_statistics, trained_buffers
 from dylora.adapters.targets import Target, find_targets
 from dylora.errors import InputError
 
@@ -56,6 +57,7 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
         if target.module not in wrapped:
             wrapped[target.module] = _wrap(target, state)
         model.set_submodule(target.name, wrapped[target.module])
+    hold_statistics(model)
     return model
 
 
@@ -182,8 +184,9 @@ def unmerge(model: nn.Module) -> None:
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """What was trained: the adapters and the task head, by their names in the model, detached and not copied."""
-    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    """What was trained, by its name in the model, detached and not copied: adapters, head, running statistics of it."""
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    return parameters | trained_buffers(model)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from dylora.adapters.adapt import adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
@@ -64,8 +65,10 @@ class EveryRankModule(LightningModule):
         self._check(learning_rate, weight_decay, eval_rows)
         self.model, self.method = model, method
         method.prepare(model, adapter)
+        without_gradient = {id(parameter) for parameter in unread_pooler(model)}
         for name in new_parameters:  # what the backbone did not bring is at random values: train it
-            self.model.get_parameter(name).requires_grad_(True)
+            parameter = self.model.get_parameter(name)
+            parameter.requires_grad_(id(parameter) not in without_gradient)
         found = identify(self.model, backbone).as_dict()
         self.identity = identity(task, found, method.computed(adapter), method.name)
         method.begin(model)
