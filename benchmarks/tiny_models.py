@@ -12,7 +12,7 @@ import transformers
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-VOCABULARY, WIDTH, HEADS, GROUPS, LAYERS, POSITIONS, TOKENS = 64, 32, 4, 2, 2, 64, 6
+VOCABULARY, WIDTH, HEADS, GROUPS, LAYERS, POSITIONS, TOKENS = 64, 32, 4, 2, 2, 64, 12
 IMAGE, PATCH, SAMPLES, FRAMES, LARGEST = 32, 8, 400, 32, 2_000_000
 
 _NAMES: list[tuple[str, Any]] = [
@@ -126,7 +126,9 @@ class NotTinyError(Exception):
 
 
 def tiny_model(kind: type[PreTrainedModel], config: PreTrainedConfig) -> PreTrainedModel:
-    """A model of that class with random weights, in evaluation mode; no vector of it is all zeros or ones.
+    """A model of that class with random weights, in evaluation mode.
+
+    The weights are larger than those that training starts with, so that what any of them does is seen in the outputs.
 
     Raises:
         NotTinyError: If it cannot be built, or has more than 2 million parameters.
@@ -143,6 +145,8 @@ def tiny_model(kind: type[PreTrainedModel], config: PreTrainedConfig) -> PreTrai
         for parameter in model.parameters():
             if parameter.dim() < 2:
                 parameter += 0.1 * torch.randn_like(parameter)
+            else:
+                parameter.normal_(std=parameter[0].numel() ** -0.5)
     return model.eval()
 
 
