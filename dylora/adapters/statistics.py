@@ -6,30 +6,21 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-_HELD = "_dylora_held"
 
-
-def hold_statistics(model: nn.Module) -> None:
-    """Keep every frozen module that has saved buffers and no module inside in evaluation mode, in place.
+def hold_statistics(model: nn.Module) -> list[RemovableHandle]:
+    """Keep every frozen module that has saved buffers and no module inside in evaluation mode.
 
     `model.train()` puts a frozen BatchNorm into training mode: it would normalise by the batch instead of by what it
     was pretrained with, and its statistics would move and be in no checkpoint. Each call of such a module puts it
     back. Dropout is not concerned.
+
+    Returns:
+        The handles that undo it.
     """
     trained = _trained_modules(model)
-    for module in model.modules():
-        is_leaf = next(module.children(), None) is None
-        if is_leaf and id(module) not in trained and not hasattr(module, _HELD) and any(_saved_buffers(module)):
-            setattr(module, _HELD, module.register_forward_pre_hook(_evaluate))
-
-
-def release_statistics(model: nn.Module) -> None:
-    """Undo `hold_statistics`."""
-    for module in model.modules():
-        handle: RemovableHandle | None = getattr(module, _HELD, None)
-        if handle is not None:
-            handle.remove()
-            delattr(module, _HELD)
+    leaves = [module for module in model.modules() if next(module.children(), None) is None]
+    held = [module for module in leaves if id(module) not in trained and any(_saved_buffers(module))]
+    return [module.register_forward_pre_hook(_evaluate) for module in held]
 
 
 def trained_buffers(model: nn.Module) -> dict[str, Tensor]:

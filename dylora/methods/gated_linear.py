@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.head import task_head
-from dylora.adapters.targets import is_linear_like
+from dylora.adapters.linear import is_linear_like
 from dylora.errors import InputError
 from dylora.methods.hard_concrete import fixed_gates, open_probability, sample_gates
 

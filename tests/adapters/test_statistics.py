@@ -10,7 +10,7 @@ from transformers import Wav2Vec2ConformerForSequenceClassification
 
 from dylora.adapters.adapt import adapt, adapter_state, load_adapter_state
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.statistics import hold_statistics, release_statistics, trained_buffers
+from dylora.adapters.statistics import hold_statistics, trained_buffers
 
 CONFIG = DyLoRAConfig(2, target_modules=["linear_q", "linear_v"])
 
@@ -89,13 +89,10 @@ def test_a_norm_that_is_unfrozen_later_moves_again(conformer):
     assert any("running_mean" in name for name in moved(before, conformer))
 
 
-def test_released_statistics_move_again_and_leave_nothing_behind():
+def test_statistics_move_again_once_the_handles_are_removed():
     model = Convolutional().requires_grad_(False)
-    names = [set(vars(module)) for module in model.modules()]
-    hold_statistics(model)
-    hold_statistics(model)
-    release_statistics(model)
-    assert [set(vars(module)) for module in model.modules()] == names
+    for handle in hold_statistics(model):
+        handle.remove()
     before = buffers(model)
     model.train()(torch.randn(8, 4))
     assert len(moved(before, model)) == 12
