@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from dylora.adapters.calls import Calls
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.rank_state import RankState
 
@@ -32,14 +33,20 @@ class DyLoRALayer(nn.Module):
         super().__init__()
         self.base_layer = base_layer
         self.state = state
+        self.calls = Calls()
         self.dropout = nn.Dropout(state.config.dropout)
         self._base_weight: Tensor | None
         self.register_buffer("_base_weight", None, persistent=False)  # moves with the model, is in no checkpoint
 
     def forward(self, x: Tensor) -> Tensor:
-        """Eq. 7 at the active rank: (*, in_features) to (*, out_features)."""
+        """Eq. 7 at the active rank: (*, in_features) to (*, out_features).
+
+        Raises:
+            InputError: If there are not as many rows as ranks of rows.
+        """
+        self.calls.called()
         out = cast(Tensor, self.base_layer(x))
-        if self.state.merged_rank is not None:
+        if self.state.adds_nothing:
             return out
         return self._add_adapter(out, self.dropout(x))
 
@@ -64,6 +71,8 @@ class DyLoRALayer(nn.Module):
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (as in nn.Module)
         """Weight and bias stay reachable where they were: some models read `layer.weight` directly."""
         if name in ("weight", "bias", "in_features", "out_features"):
+            if name == "weight":
+                self.calls.read()
             return getattr(self.base_layer, name)
         return super().__getattr__(name)
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from dylora.adapters.adapt import rank_state, set_rank
+from dylora.adapters.active_rank import rank_state, set_rank
 from dylora.assets import asset_path
 from dylora.decoding import DecodingConfig, end_token_ids, generate_at_ranks
 from dylora.errors import InputError

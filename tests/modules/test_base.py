@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dylora.adapters.adapt import rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.methods.gated_linear import gated_layers
