@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.functional import Scaling
 from dylora.errors import InputError

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from dylora.adapters.adapt import without_adapters
+from dylora.adapters.active_rank import without_adapters
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import task_head, unread_pooler
 from dylora.methods.method import Method, MethodName

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from dylora.adapters.adapt import adapted_layers, merge, rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import adapted_layers, rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.cuts import CUTS, cut, sorted_factors
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.merging import merge
 from dylora.errors import InputError
 
 MAX_RANK, ALPHA = 4, 6.0

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from tiny_models import tiny_config, tiny_model
 from transformers import BigBirdForMaskedLM
 
-from dylora.adapters.adapt import use_rank
+from dylora.adapters.active_rank import use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.modules.classification import SequenceClassificationModule
