@@ -1,8 +1,8 @@
 """What an adapted model has to equal, made without the package: plain models with changed weights, and PEFT's LoRA.
 
 Of the adapted model only the names and values of `lora_A` and `lora_B` are read. Which columns of a fused projection
-write the query, the key and the value is found by trying: an attention that sees one token puts out the same for every
-query and key; and what a token's query says reaches that token alone.
+write the query, the key and the value is found by trying: a token's query reaches the output at that token alone, its
+value reaches other tokens in proportion, its key in another way.
 """
 
 import copy
@@ -100,19 +100,16 @@ def peft_model(
     return model
 
 
-def columns_of_fused(
-    base: PreTrainedModel, factors: list[Factors], one: Mapping[str, Tensor], two: Mapping[str, Tensor]
-) -> dict[str, Columns]:
-    """The columns of each fused projection that write queries, keys and values.
+def columns_of_fused(base: PreTrainedModel, factors: list[Factors], inputs: Mapping[str, Tensor]) -> dict[str, Columns]:
+    """The columns of each fused projection that write queries, keys and values, in their order.
 
     Args:
         base: The plain model.
         factors: Those of the adapted model; the modules that have a part are the fused ones.
-        one: Inputs of one row of a single token.
-        two: Inputs of one row of two tokens.
+        inputs: Inputs of one row.
     """
     names = {pair.module for pair in factors if pair.part}
-    return {name: _Probe(base, name).columns(one, two) for name in sorted(names)}
+    return {name: _Probe(base, name).columns(inputs) for name in sorted(names)}
 
 
 class _Probe:
@@ -121,28 +118,27 @@ class _Probe:
     def __init__(self, base: PreTrainedModel, name: str) -> None:
         self.base, self.name = base, name
 
-    def columns(self, one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> Columns:
+    def columns(self, inputs: Mapping[str, Tensor]) -> Columns:
+        """What each column is of the first token: its query reaches no other one, its value all in proportion."""
         module = self.base.get_submodule(self.name)
         weight = module.weight.T if isinstance(module, Conv1D) else module.weight
         found: Columns = {"q": [], "k": [], "v": []}
-        alone, pair = self._attended(one, None), self._attended(two, None)
+        before = self._attended(inputs, 0, 0.0)
         for column in range(len(weight)):
-            if not torch.allclose(self._attended(one, column), alone, atol=1e-5):
-                found["v"].append(column)
-                continue
-            others = (self._attended(two, column) - pair).abs().flatten(0, -2)[-1]  # what the second token got
-            found["k" if others.max() > 1e-5 else "q"].append(column)
+            once, twice = (self._attended(inputs, column, change) - before for change in (2.0, 4.0))
+            reaches_others = float(once[1:].abs().max()) > 1e-5 * float(before.abs().max())
+            bend = float((twice - 2 * once)[1:].abs().max()) / float(once[1:].abs().max() or 1)
+            found["q" if not reaches_others else "v" if bend < 1e-3 else "k"].append(column)
         return found
 
     @torch.no_grad()
-    def _attended(self, inputs: Mapping[str, Tensor], column: int | None) -> Tensor:
-        """The attention's output (..., tokens, width) with 1 added to a column of the projection at the first token."""
+    def _attended(self, inputs: Mapping[str, Tensor], column: int, added: float) -> Tensor:
+        """The attention's output (tokens, width) with a number added to one column at the first token."""
         seen: list[Tensor] = []
 
         def change(module: nn.Module, args: Any, output: Tensor) -> Tensor:  # noqa: ANN401
             output = output.clone()
-            if column is not None:
-                output.flatten(0, -2)[0, column] += 1
+            output.flatten(0, -2)[0, column] += added
             return output
 
         def see(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ANN401
@@ -155,4 +151,4 @@ class _Probe:
         finally:
             for hook in hooks:
                 hook.remove()
-        return seen[0]
+        return seen[0].flatten(0, -2)
