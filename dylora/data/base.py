@@ -51,7 +51,8 @@ class CachedDataModule(LightningDataModule, ABC):
         backbone: Backbone whose tokenizer is used: `builtin/roberta`, `builtin/gpt2`, a local folder or a hub name.
         train_batch_size: Rows in a training batch of one process.
         eval_batch_size: Rows in an evaluation batch of one process.
-        max_length: Number of tokens at which a row is cut; the backbone's own limit applies if it is lower.
+        max_length: Number of tokens at which a row is cut, of prompt and text together where it has both; the limit of
+            the backbone applies if it is lower.
         num_workers: Processes that load batches; 0 loads them in the main process.
         cache_dir: Folder for the tokenised data; null means ~/.cache/dylora (or $XDG_CACHE_HOME/dylora).
         seed: Seed of the order of the training rows.
@@ -88,9 +89,14 @@ class CachedDataModule(LightningDataModule, ABC):
         self._made: dict[Part, Dataset] = {}
 
     @property
+    def task_name(self) -> str:
+        """Name of the task, by which a model for this data chooses its outputs and scores."""
+        return self.name
+
+    @property
     def run_name(self) -> str:
         """Name of the folder that runs on this data share."""
-        return self.name
+        return self.task_name
 
     @abstractmethod
     def parts(self, stage: str) -> tuple[Part, ...]:

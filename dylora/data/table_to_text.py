@@ -31,7 +31,7 @@ class TableToTextDataModule(CachedDataModule):
     encoder-decoder model `input_ids` are the source's, padded on the right, and `labels` the text's.
 
     Validation has one loader of teacher-forced pairs and, unless `generate_examples` is 0, one of prompts; test and
-    predict have one of all prompts. `max_length` counts the tokens of prompt and text together.
+    predict have one of all prompts.
 
     Args:
         source: Where the set comes from.
@@ -77,9 +77,9 @@ class TableToTextDataModule(CachedDataModule):
 
     @property
     @override
-    def run_name(self) -> str:
-        """The set; the embedded one shares its name with a sentence task, and runs do not share a folder."""
-        return f"{self.set_name}_text" if self.set_name == restaurants.NAME else self.set_name
+    def task_name(self) -> str:
+        """The set, by which a model for this data chooses its scores."""
+        return self.set_name
 
     @cached_property
     @override
@@ -261,3 +261,9 @@ class RestaurantTextDataModule(TableToTextDataModule):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401
         super().__init__(restaurants.EmbeddedSource(), **options)
+
+    @property
+    @override
+    def run_name(self) -> str:
+        """The embedded set shares its name with a sentence task, and runs do not share a folder."""
+        return f"{self.set_name}_text"

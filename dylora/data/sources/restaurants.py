@@ -8,13 +8,11 @@ from dylora.data.sources import embedded
 from dylora.data.sources.e2e import read_slots
 from dylora.data.sources.text_items import Entry, linearise
 
-NAME = "restaurants"
-
 
 class EmbeddedSource:
     """The set that the package makes; it needs no file and no network."""
 
-    name = full_name = NAME
+    name = full_name = "restaurants"
     most_references: int | None = None
 
     def key(self, split: str) -> str:

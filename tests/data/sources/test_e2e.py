@@ -96,7 +96,7 @@ def test_there_are_two_forms():
 def test_the_full_name_says_the_form(tmp_path):
     for form in ("official", "respaced"):
         module = E2EDataModule(form, data_dir=str(tmp_path))
-        assert (module.set_name, module.name) == ("e2e", f"e2e-{form}")
+        assert (module.task_name, module.run_name, module.name) == ("e2e", "e2e", f"e2e-{form}")
 
 
 def test_a_row_of_the_hub_is_read_as_one_of_the_file():

@@ -30,4 +30,4 @@ def test_keys_tell_splits_apart_and_stay():
 
 def test_names():
     module = RestaurantTextDataModule()
-    assert (module.set_name, module.name, module.run_name) == ("restaurants", "restaurants", "restaurants_text")
+    assert (module.task_name, module.name, module.run_name) == ("restaurants", "restaurants", "restaurants_text")
