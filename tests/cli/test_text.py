@@ -1,6 +1,5 @@
 """Text generation as whole commands, on the embedded set."""
 
-
 import pytest
 import tiny
 
