@@ -17,6 +17,8 @@ from dylora.adapters.adapt import rank_state, use_rank
 from dylora.adapters.factors import LowRankFactors
 from dylora.errors import InputError
 
+_ROUNDING = 1e-6  # of the batch's largest gradient: what is smaller may be nothing but rounding
+
 Batch = Mapping[str, Any]
 Output = Literal["score", "classes"]
 
@@ -39,10 +41,12 @@ class Sensitivity:
     def add(self, x: Tensor, g: Tensor) -> None:
         """Take in the inputs (*, d_in) and gradients (*, d_out) of a batch.
 
-        A row whose gradient is zero throughout changes nothing in the output: padding, above all. It is left out.
+        A row without a gradient changes nothing in the output: padding, above all, and the query of a token that
+        nothing reads or that sees itself alone. It is left out.
         """
-        x, g = x.detach().flatten(0, -2).float(), g.flatten(0, -2).float()
-        counts = g.any(-1)
+        x, g = (rows.detach().reshape(-1, rows.shape[-1]).float() for rows in (x, g))
+        sizes = g.abs().amax(-1)
+        counts = sizes > _ROUNDING * sizes.amax()
         x, g = x[counts], g[counts]
         self.inputs += x.T @ x
         self.gradients += g.T @ g
@@ -79,8 +83,9 @@ def gather_sensitivities(
     Raises:
         InputError: If the model is merged, `examples` is below 1, or there is no batch.
     """
-    if rank_state(model).merged_rank is not None:
-        raise InputError("model", "unmerged", "a merged one", "call unmerge(model) first")
+    merged = rank_state(model).merged_rank
+    if merged is not None:
+        raise InputError("model", "unmerged", f"merged at {merged}", "call unmerge(model) first")
     if examples < 1:
         raise InputError("examples", "1 or more", examples, "1000 are enough")
     named = {name: module for name, module in model.named_modules() if isinstance(module, LowRankFactors)}
@@ -129,7 +134,7 @@ def _watch(found: Sensitivity, module: nn.Module, inputs: tuple[Tensor, ...], ou
     """After a forward: wait for the gradient at its output, which belongs to these inputs."""
     if output.requires_grad:  # not in the first forward of a checkpointed block
         (x,) = inputs
-        output.register_hook(lambda g: found.add(x, g))
+        output.register_hook(lambda g: found.add(x, g))  # type: ignore[no-untyped-call]
 
 
 def _empty(factors: LowRankFactors) -> Sensitivity:

@@ -81,7 +81,7 @@ class Sums:
         total = self.statistics.sum(0)
         left_out = self.metric(total - self.statistics).mean(1)  # (examples, ranks)
         moved = left_out.max(0) - left_out.min(0)
-        return np.where(moved > 0, moved, np.abs(self.metric(total).mean(0)) / self.examples)
+        return np.asarray(np.where(moved > 0, moved, np.abs(self.metric(total).mean(0)) / self.examples))
 
 
 @dataclass(frozen=True)
