@@ -6,10 +6,12 @@
 Outcomes of 8 ranks on the same examples, correlated over the ranks. Covered: the metric at each rank (mean over the
 ranks), the paired difference to rank 8 (likewise), and all differences to the best rank at once. Wrong: the chosen
 rank is worse than the best by more than the tolerance, and said to be certain; and the same of whatever rank is
-returned, where the data cannot tell too. Shares are of all draws.
+returned, where the data cannot tell too. Shares are of all draws. Exit status 1 if an interval covers less often, or a
+certain choice is wrong more often, than 95 and 5 % and chance allow.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -185,10 +187,21 @@ def main() -> None:
         "ret. wrong",
     )
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    failed = 0
     for setting in settings():
         shares = measure(setting, draws, resamples, options.seed)
         cells = [*map(str, setting), *(f"{100 * share:.1f}" for share in shares)]
         print(f"| {' | '.join(cells)} |", flush=True)
+        failed += not as_promised(shares, draws)
+    if failed:
+        sys.exit(f"{failed} rows are off by more than chance")
+
+
+def as_promised(shares: list[float], draws: int) -> bool:
+    """Whether coverage is 95 % and more, and wrong choices 5 % and fewer, give or take 3.5 standard errors."""
+    value, difference, together, _, wrong, _ = shares
+    chance = 3.5 * (0.95 * 0.05 / draws) ** 0.5
+    return min(value, difference, together) >= 0.95 - chance and wrong <= 0.05 + chance
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ def gather_sensitivities(
     """Run training examples through an adapted model at `max_rank` and sum both matrices of every pair of factors.
 
     One forward and one backward of each batch, in evaluation mode (no dropout, BatchNorm at rest). No gradient is left
-    on any parameter; rank, modes and random state are the ones before at the end, after an error too.
+    on any parameter; rank, modes and random state are the ones before at the end, after an error too. The matrices of
+    all pairs are kept at once, on the adapter's device: 57 MB for query and value of BERT base's 12 layers, 8.6 GB for
+    those of 32 layers of width 4096.
 
     Args:
         model: An adapted model, not merged.
