@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from dylora.adapters.calls import Calls
 from dylora.adapters.factors import LowRankFactors
-from dylora.adapters.linear import as_weight, device_of, features, owns_its_output
+from dylora.adapters.linear import as_weight, device_of, features
 from dylora.adapters.rank_state import RankState
-from dylora.adapters.slices import OutputSlice
+from dylora.adapters.slices import OutputSlice, add_to_slices
 
 
 class AdaptedLayer(nn.Module):
@@ -63,11 +63,7 @@ class AdaptedLayer(nn.Module):
         x = self.dropout(x)
         if isinstance(self.factors, LowRankFactors):
             return out + cast(Tensor, self.factors(x)).to(out.dtype)
-        if not owns_its_output(self.base_layer):
-            out = out.clone()
-        for name, factors in self.factors.items():
-            self.slices[name].add_(out, factors(x))
-        return out
+        return add_to_slices(out, list(self.slices.values()), [factors(x) for factors in self.factors.values()])
 
     def merge(self, rank: int) -> None:
         """Add the adapter at a rank to the base weight, computed in fp32; the old weight is kept for `unmerge`."""
@@ -88,9 +84,8 @@ class AdaptedLayer(nn.Module):
             return self.factors.delta_weight(rank)
         d_in, d_out = features(self.base_layer)
         delta = torch.zeros(d_in, d_out, device=device_of(self.base_layer))
-        for name, factors in self.factors.items():
-            self.slices[name].add_(delta, cast(LowRankFactors, factors).delta_weight(rank).T)
-        return delta.T
+        parts = [cast(LowRankFactors, factors).delta_weight(rank).T for factors in self.factors.values()]
+        return add_to_slices(delta, list(self.slices.values()), parts).T
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (as in nn.Module)
         """Weight and bias stay reachable where they were: some models read `layer.weight` directly."""

@@ -56,14 +56,6 @@ def as_weight(delta: Tensor, module: nn.Module) -> Tensor:
     return delta.T if isinstance(module, Conv1D) else delta
 
 
-def owns_its_output(module: nn.Module) -> bool:
-    """Whether the output is a tensor of its own, free to be changed in place.
-
-    Of a quantised layer it may be a view that an autograd function made, and autograd refuses to change those.
-    """
-    return _forward_of(module) in (nn.Linear, Conv1D) and type(module.get_parameter("weight")) is nn.Parameter
-
-
 def _forward_of(module: nn.Module) -> type:
     """The class whose forward the module runs."""
     return next(owner for owner in type(module).__mro__ if "forward" in vars(owner))

@@ -1,7 +1,10 @@
 """Slices of a layer's output: the columns that one of several fused projections writes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 
@@ -18,7 +21,6 @@ class OutputSlice:
         start: First column inside a group, 0-based.
         width: Columns of a group.
 
-    >>> import torch
     >>> OutputSlice(groups=2, start=0, width=1).of(torch.arange(6)).flatten()
     tensor([0, 3])
     """
@@ -37,14 +39,44 @@ class OutputSlice:
         grouped = output.view(*output.shape[:-1], self.groups, output.shape[-1] // self.groups)
         return grouped.narrow(-1, self.start, self.width)
 
-    def add_(self, output: Tensor, part: Tensor) -> None:
-        """Add to the slice in place, in the output's type.
 
-        Args:
-            output: (..., out_features).
-            part: (..., features), the groups one after the other.
-        """
-        self.of(output).add_(part.to(output.dtype).view(*part.shape[:-1], self.groups, self.width))
+def add_to_slices(output: Tensor, slices: Sequence[OutputSlice], parts: Sequence[Tensor]) -> Tensor:
+    """Add to slices of an output, each part in the output's type; the other columns keep their bits.
+
+    In place where no gradient is recorded. Else on a copy, as an output may be a view that autograd does not let be
+    changed (that of a quantised layer), and with a backward that copies nothing.
+
+    Args:
+        output: (..., out_features).
+        slices: The slices, without overlap.
+        parts: For each slice (..., features), its groups one after the other.
+    """
+    parts = [part.to(output.dtype) for part in parts]
+    if torch.is_grad_enabled():
+        return cast(Tensor, _AddToSlices.apply(output, tuple(slices), *parts))  # type: ignore[no-untyped-call]
+    return _add_(output, slices, parts)
+
+
+class _AddToSlices(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(output: Tensor, slices: tuple[OutputSlice, ...], *parts: Tensor) -> Tensor:
+        return _add_(output.clone(), slices, parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401 (autograd's own)
+        ctx.slices = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        return grad, None, *(place.of(grad).flatten(-2) for place in ctx.slices)
+
+
+def _add_(output: Tensor, slices: Sequence[OutputSlice], parts: Sequence[Tensor]) -> Tensor:
+    for place, part in zip(slices, parts, strict=True):
+        place.of(output).add_(part.view(*part.shape[:-1], place.groups, place.width))
+    return output
 
 
 def side_by_side(**widths: int) -> dict[str, OutputSlice]:

@@ -107,7 +107,7 @@ def _instead(named: Sequence[tuple[str, nn.Module]], barred: _Barred) -> str:
         return "nothing"
     for name, module in named:
         if is_linear_like(module):
-            return f"only {name}, {barred.why(module)}" if barred.why(module) else f"only {name}"
+            return f"only {name}, {barred.why(module)}"
     return f"only modules that are not linear ({type(named[0][1]).__name__})"
 
 

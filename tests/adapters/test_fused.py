@@ -63,7 +63,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES)
 
 def make_base(family):
     """A tiny model with large random weights, so that every column of a projection has an effect."""
-    model_type, sizes, _ = FAMILIES[family]
+    model_type, sizes = FAMILIES[family][:2] if family in FAMILIES else (family, VISION[family])
     torch.manual_seed(0)
     model = AutoModel.from_config(AutoConfig.for_model(model_type, **sizes)).double().eval()
     for name, parameter in model.named_parameters():
@@ -206,6 +206,29 @@ def test_the_keys_are_left_as_they_are(family, columns):
             base, out = layer.base_layer(x.double()), layer(x.double())
             assert torch.equal(out[..., keys], base[..., keys])
             assert not torch.isclose(out, base)[..., [i for i in range(base.shape[-1]) if i not in keys]].any()
+
+
+_IMAGE = {"image_size": 16, "patch_size": 8}
+VISION = {
+    "sam_vision_model": {**_PLAIN, **_IMAGE, "output_channels": 8, "mlp_dim": 24, "window_size": 0},
+    "vitdet": {**_PLAIN, **_IMAGE},
+    "timesformer": {**_PLAIN, **_IMAGE, "num_frames": 1, "attention_type": "space_only"},
+}
+
+
+@pytest.mark.parametrize("model_type", VISION)
+def test_a_vision_tower_with_a_fused_projection_is_the_literal_model(model_type):
+    thirds = {part: read_as((3, 4, 4), place, 48) for place, part in enumerate("qkv")}  # as reshape(..., 3, heads, -1)
+    shape = (2, 1, 3, 16, 16) if model_type == "timesformer" else (2, 3, 16, 16)
+    inputs = {"pixel_values": torch.randn(shape, dtype=torch.float64)}
+    model, base = make_adapted(model_type), make_base(model_type)
+    assert all(layer.slices for layer in model.modules() if isinstance(layer, AdaptedLayer))
+    for rank in range(1, MAX_RANK + 1):
+        set_rank(model, rank)
+        weights = literal_weights(model, thirds, rank, "alpha/b")
+        literal = torch.func.functional_call(base, weights, kwargs=inputs)[0]
+        torch.testing.assert_close(model(**inputs)[0], literal, rtol=1e-9, atol=1e-9)
+        assert not torch.allclose(literal, base(**inputs)[0])
 
 
 def test_cross_attention_of_gpt2_has_a_query_layer_beside_its_key_and_value(make_model):

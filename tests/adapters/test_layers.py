@@ -482,7 +482,7 @@ def split_and_concatenate(layer, x):
 
 
 @pytest.mark.parametrize("kind", ["fp32", "bf16 backbone", "autocast", "inference mode", "no grad", "a rank per row"])
-def test_adding_in_place_gives_the_bits_of_splitting_and_concatenating(kind):
+def test_adding_to_slices_gives_the_bits_of_splitting_and_concatenating(kind):
     layer, state = fused(dtype=torch.float32)
     state.set(torch.tensor([2, 4]) if kind == "a rank per row" else 3, frozen=False)
     x = batch(2, 5, dtype=torch.float32).detach()
@@ -494,7 +494,7 @@ def test_adding_in_place_gives_the_bits_of_splitting_and_concatenating(kind):
         assert torch.equal(layer(x), split_and_concatenate(layer, x))
 
 
-def test_adding_in_place_gives_the_gradients_of_splitting_and_concatenating_to_the_bit():
+def test_adding_to_slices_gives_the_gradients_of_splitting_and_concatenating_to_the_bit():
     layer, state = fused(dtype=torch.float32)
     state.set(3, frozen=False)
     x = batch(2, 5, dtype=torch.float32)

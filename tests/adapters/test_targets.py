@@ -178,3 +178,12 @@ def test_an_unknown_architecture_lists_the_candidates():
     message = error_of(Block())
     assert "got nothing for 'Block'" in message
     assert "fused, my_query, query, wide" in message
+
+
+def test_factors_have_the_names_that_checkpoints_know(make_model):
+    model = adapt(make_model("gpt2"), DyLoRAConfig(2, target_modules=["c_attn[q,v]", "mlp.c_proj"]))
+    names = {name for name, _ in model.named_parameters() if "h.0." in name and "lora_A" in name}
+    expected = {"attn.c_attn.factors.q.lora_A", "attn.c_attn.factors.v.lora_A", "mlp.c_proj.factors.all.lora_A"}
+    assert names == {f"transformer.h.0.{name}" for name in expected}
+    model = adapt(make_model("bert"), DyLoRAConfig(2))
+    assert "bert.encoder.layer.0.attention.self.query.factors.lora_A" in dict(model.named_parameters())
