@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from dylora.adapters.rank_per_row import check_rank_per_row
 from dylora.decoding import DecodingConfig, generate_at_ranks
 from dylora.errors import InputError
 
-MAX_RANK, ALPHA, ROWS = 4, 8.0, 3
+MAX_RANK, ALPHA, ROWS, SLOWEST = 4, 8.0, 3, 1.0
 RANKS = range(1, MAX_RANK + 1)
 TOLERANCE, LEAST_EFFECT = 1e-4, 1e-2
 QUICK = ("bert", "deberta-v2", "longformer", "modernbert", "gpt2", "falcon", "llama", "t5", "vit", "clip", "wav2vec2")
@@ -58,7 +58,7 @@ class Case:
     inputs: dict[str, Tensor]
     factors: list[Factors]
     columns: dict[str, Columns]
-    outputs: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # of the adapted model, at each rank alone
+    outputs: dict[int, dict[str, Tensor]]  # of the adapted model, at each rank alone
 
     def literal(self, rank: int, scaling: str = "alpha/b") -> PreTrainedModel:
         """The plain model with the weights of that rank."""
@@ -129,14 +129,19 @@ def row(model_type: str, kind: type[PreTrainedModel], show: bool) -> dict[str, s
     try:
         inputs = tiny_inputs(base, ROWS)
         values(base, inputs)
+        begin = time.monotonic()
+        values(base, inputs)
+        seconds = time.monotonic() - begin
     except Exception as error:
         raise NotTinyError(f"does not run: {one_line(error)}") from error
+    if seconds > SLOWEST:
+        raise NotTinyError(f"{seconds:.1f} s a forward")
     cells = {"class": kind.__name__}
     try:
         model = adapted(base)
         factors = factors_of(model)
         columns = columns_of_fused(base, factors, {name: value[:1] for name, value in inputs.items()})
-        case = Case(base, model, inputs, factors, columns)
+        case = Case(base, model, inputs, factors, columns, at_every_rank(model, inputs))
     except InputError as refusal:
         return cells | {"adapt": f"refused: {refusal}"}
     except Exception as error:
@@ -173,17 +178,21 @@ def adapted(base: PreTrainedModel, scaling: Any = "alpha/b") -> PreTrainedModel:
     return model
 
 
+def at_every_rank(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The outputs at each rank alone."""
+    found = {}
+    for rank in RANKS:
+        with use_rank(model, rank):
+            found[rank] = values(model, inputs)
+    return found
+
+
 def equals_the_literal_model(case: Case) -> str:
     """At every rank, with every scaling."""
     plain = values(case.base, case.inputs)
     for scaling in SCALINGS:
-        model = adapted(case.base, scaling)
-        for rank in RANKS:
-            with use_rank(model, rank):
-                found = values(model, case.inputs)
+        for rank, found in at_every_rank(adapted(case.base, scaling), case.inputs).items():
             compare(found, values(case.literal(rank, scaling), case.inputs), f"rank {rank}, {scaling}")
-            if scaling == "alpha/b":
-                case.outputs[rank] = found
     if distance(case.outputs[MAX_RANK], plain) < LEAST_EFFECT:
         raise WrongError(f"the adapters change the outputs by {distance(case.outputs[MAX_RANK], plain):.0e} only")
     return OK
@@ -259,8 +268,9 @@ def merging(case: Case) -> str:
     before = {name: value.clone() for name, value in case.model.state_dict().items()}
     for rank in RANKS:
         merge(case.model, rank)
-        compare(values(case.model, case.inputs), case.outputs[rank], f"merged at rank {rank}")
+        found = values(case.model, case.inputs)
         unmerge(case.model)
+        compare(found, case.outputs[rank], f"merged at rank {rank}")
     if any(not torch.equal(value, before[name]) for name, value in case.model.state_dict().items()):
         raise WrongError("unmerging does not restore the weights")
     return OK

@@ -112,6 +112,18 @@ def columns_of_fused(base: PreTrainedModel, factors: list[Factors], inputs: Mapp
     return {name: _Probe(base, name).columns(inputs) for name in sorted(names)}
 
 
+def _delta_net(attention: Any, name: str) -> Columns:  # noqa: ANN401
+    """As the forward of the delta net of Qwen3-Next and its successors splits its projections."""
+    key, value = attention.head_k_dim, attention.num_v_heads // attention.num_k_heads * attention.head_v_dim
+    if name == "in_proj_qkv":
+        widths = [attention.key_dim, attention.key_dim, attention.value_dim]
+        starts = [0, attention.key_dim, 2 * attention.key_dim]
+        return {part: list(range(s, s + w)) for part, s, w in zip("qkv", starts, widths, strict=True)}
+    heads = range(0, attention.num_k_heads * (2 * key + 2 * value), 2 * key + 2 * value)
+    queries = [head + column for head in heads for column in range(key)]
+    return {"q": queries, "v": [head + 2 * key + column for head in heads for column in range(value)]}
+
+
 class _Probe:
     """Changes one column of a projection at the first token, and looks at the output of the attention around it."""
 
@@ -120,6 +132,10 @@ class _Probe:
 
     def columns(self, inputs: Mapping[str, Tensor]) -> Columns:
         """What each column is of the first token: its query reaches no other one, its value all in proportion."""
+        parent, _, child = self.name.rpartition(".")
+        attention = self.base.get_submodule(parent)
+        if type(attention).__name__.endswith("GatedDeltaNet"):  # its keys and values are not told apart by trying
+            return _delta_net(attention, child)
         module = self.base.get_submodule(self.name)
         weight = module.weight.T if isinstance(module, Conv1D) else module.weight
         found: Columns = {"q": [], "k": [], "v": []}

@@ -53,6 +53,8 @@ _RESNET = {"hidden_sizes": [16, 32], "depths": [1, 1], "embedding_size": 16}
 _CONVNEXT = {"hidden_sizes": [16, 32], "depths": [1, 1], "num_stages": 2}
 _PYRAMID = {"hidden_sizes": [16, 32], "num_attention_heads": [2, 4], "sr_ratios": [2, 1], "depths": [1, 1]}
 _PYRAMID.update(num_encoder_blocks=2, mlp_ratios=[2, 2], patch_sizes=[4, 2], strides=[4, 2])
+_MAMBA = {"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 16}
+_HYBRID = {**_MAMBA, "layer_types": ["mamba", "attention"]}
 _LATENT = {"num_key_value_heads": HEADS}
 _LINEAR = {
     "layer_types": ["linear_attention", "full_attention"],
@@ -69,21 +71,22 @@ CORRECTIONS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("convnext", "convnextv2"), _CONVNEXT),
     **dict.fromkeys(("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next", "qwen4_exp_text", "olmo_hybrid"), _LINEAR),
     **dict.fromkeys(("axk1", "axk2", "deepseek_v2", "deepseek_v3", "minicpm3", "mistral4"), _LATENT),
+    **dict.fromkeys(("bamba", "granitemoehybrid"), _HYBRID),
+    **dict.fromkeys(("falcon_h1",), _MAMBA),
     **dict.fromkeys(("pvt", "segformer"), _PYRAMID),
     "albert": {"intermediate_size": 48, "embedding_size": 16},
     "xmod": {"default_language": "en_XX"},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": 4},
+    "led": {"attention_window": 8},
     "lilt": {"hidden_size": 48},
     "layoutlmv3": {"visual_embed": False},
     "pp_lcnet": {"scale": 0.25},
     "audio-spectrogram-transformer": {"max_length": FRAMES, "patch_size": 8},
-    "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8},
     "big_bird": {"attention_type": "original_full"},
     "bigbird_pegasus": {"attention_type": "original_full"},
     "esmc": {"num_key_value_heads": HEADS},
     "funnel": {"block_sizes": [1, 1], "num_decoder_layers": 1},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 4},
-    "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8},
     "gpt_oss": {"num_local_experts": 4},
     "hiera": {
         "image_size": [IMAGE, IMAGE],

@@ -29,7 +29,8 @@ def case_of(kind, model_type):
     base = tiny_model(kind, tiny_config(model_type))
     inputs = tiny_inputs(base, architectures.ROWS)
     model = architectures.adapted(base)
-    return architectures.Case(base, model, inputs, factors_of(model), {})
+    outputs = architectures.at_every_rank(model, inputs)
+    return architectures.Case(base, model, inputs, factors_of(model), {}, outputs)
 
 
 def test_a_wrong_factor_is_seen():
@@ -44,6 +45,7 @@ def test_adapters_that_do_nothing_are_seen(monkeypatch):
     case = case_of(PhiForCausalLM, "phi")
     for pair in case.factors:
         pair.B.zero_()
+    case.outputs = architectures.at_every_rank(adapt(copy.deepcopy(case.base), DyLoRAConfig(4)), case.inputs)
     monkeypatch.setattr(architectures, "adapted", lambda base, scaling: adapt(copy.deepcopy(base), DyLoRAConfig(4)))
     verdict = architectures.outcome(architectures.equals_the_literal_model, case, False)
     assert verdict == "wrong: the adapters change the outputs by 0e+00 only"
