@@ -124,6 +124,13 @@ def _delta_net(attention: Any, name: str) -> Columns:  # noqa: ANN401
     return {"q": queries, "v": [head + 2 * key + column for head in heads for column in range(value)]}
 
 
+def _every_head(attention: Any) -> Columns:  # noqa: ANN401
+    """As the forward of MiniMax' lightning attention splits its projection: each head's query, key and value."""
+    width = attention.head_dim
+    starts = range(0, 3 * width * attention.num_attention_heads, 3 * width)
+    return {p: [s + i * width + c for s in starts for c in range(width)] for i, p in enumerate("qkv")}
+
+
 class _Probe:
     """Changes one column of a projection at the first token, and looks at the output of the attention around it."""
 
@@ -134,8 +141,13 @@ class _Probe:
         """What each column is of the first token: its query reaches no other one, its value all in proportion."""
         parent, _, child = self.name.rpartition(".")
         attention = self.base.get_submodule(parent)
-        if type(attention).__name__.endswith("GatedDeltaNet"):  # its keys and values are not told apart by trying
+        kind = type(
+            attention
+        ).__name__  # two kinds of linear attention, whose keys and values trying does not tell apart
+        if kind.endswith("GatedDeltaNet"):
             return _delta_net(attention, child)
+        if kind == "MiniMaxLightningAttention":
+            return _every_head(attention)
         module = self.base.get_submodule(self.name)
         weight = module.weight.T if isinstance(module, Conv1D) else module.weight
         found: Columns = {"q": [], "k": [], "v": []}

@@ -98,6 +98,15 @@ CORRECTIONS: dict[str, dict[str, Any]] = {
     },
     "luke": {"entity_vocab_size": 10, "entity_emb_size": 16},
     "mamba2": {"num_heads": 8, "head_dim": 8},
+    "nemotron_h": {
+        **{"mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1, "chunk_size": 16},
+        **{"layers_block_type": ["linear_attention", "full_attention"], "moe_shared_expert_intermediate_size": 16},
+    },
+    "zamba2": {
+        **{"mamba_headdim": 8, "n_mamba_heads": 8, "mamba_d_state": 8, "chunk_size": 16},
+        **{"layers_block_type": ["linear_attention", "hybrid"], "num_mem_blocks": 1},
+    },
+    "zamba": {"layers_block_type": ["linear_attention", "hybrid"], "mamba_dt_rank": 4},
     "perceiver": {
         "num_latents": 8,
         "d_latents": 32,
