@@ -187,7 +187,14 @@ class EveryRankModule(LightningModule):
             yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
-        """The named optimizer with linear warm-up and decay, stepped every optimizer step."""
+        """The named optimizer with linear warm-up and decay, stepped every optimizer step.
+
+        Raises:
+            InputError: If the training has no last step that the learning rate could fall to.
+        """
+        if math.isinf(self.trainer.estimated_stepping_batches):
+            fix = "give the trainer one of them"
+            raise InputError("max_epochs or max_steps", "a number, for the learning rate", "neither", fix)
         optimizer = self.method.optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay)
         self._total_steps = int(self.trainer.estimated_stepping_batches)
         schedule = linear_warmup(optimizer, self._total_steps, self.warmup_ratio, self.warmup_steps)
