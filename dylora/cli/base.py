@@ -19,7 +19,7 @@ from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.cli.commands import COMMANDS
-from dylora.cli.evaluation import results_table, write_cut, write_predictions
+from dylora.cli.evaluation import choice_words, keep_cut, results_table, write_predictions
 from dylora.cli.fit import (
     ProgressBar,
     SaveConfig,
@@ -222,16 +222,19 @@ class DyLoRACLI(LightningCLI):
         with _stopped_by_signals():
             self.trainer.validate(model, **options, verbose=False)
         say(results_table("validation", model))
-        if kind and self.trainer.is_global_zero and model.eval_ranks == tuple(rank_state(model.model).config.ranks):
+        if kind and self.trainer.is_global_zero:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
-            say(f"Written: {write_cut(self.run_of_checkpoint(), kind, checkpoint, model)}")
+            say(keep_cut(self.run_of_checkpoint(), kind, checkpoint, self.trainer.limit_val_batches, model))
 
     def test(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
-        """Evaluate the asked ranks on a labelled test split."""
-        self._cut()
+        """Evaluate the asked ranks on a labelled test split, and show the rank that was chosen on validation data."""
+        kind = self._cut()
         with _stopped_by_signals():
             self.trainer.test(model, **options, verbose=False)
         say(results_table("test", model))
+        if len(rank_state(model.model).config.ranks) > 1:
+            checkpoint = Path(self._get(self.config, "ckpt_path"))
+            say(choice_words(self.run_of_checkpoint(), checkpoint, kind, model))
 
     def _cut(self) -> Cut | None:
         """The cut that is asked for, once the trainer knows of it."""

@@ -145,7 +145,7 @@ class EveryRankModule(LightningModule):
         self._finish("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of every rank, and their summary."""
+        """Log the metrics of every rank, their mean and area; no rank is chosen by them."""
         self._finish("test")
 
     def summary(self, metric: str | None = None) -> RankSummary:
@@ -246,8 +246,9 @@ class EveryRankModule(LightningModule):
                 self._log(f"{stage}/{name}/rank_{rank}", value)
             self._log(f"{stage}/{name}/mean", summary.mean)
             self._log(f"{stage}/{name}/aurac", summary.aurac)
-            self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
-            self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
+            if stage == "val":  # a rank is chosen on validation data, never on what is reported
+                self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
+                self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
 
     def _metric(self, rank: int) -> Metric:
         return cast(Metric, self.metrics[str(rank)])
