@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ class RunRecord:
         version: Version of dylora.
         started: When it was started last, ISO 8601.
         finished: When it ended, ISO 8601.
+        settings: All options that decide its figures, with dots; empty in records of versions that did not keep them.
     """
 
     sweep: str
@@ -59,6 +60,7 @@ class RunRecord:
     version: str = ""
     started: str = ""
     finished: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
