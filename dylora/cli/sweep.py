@@ -99,7 +99,10 @@ def resolve_options(runs: Sequence[Run], main: Main, path: str) -> list[Run]:
         if status:
             where = f"{path}: system {run.system}, task {run.task}"
             raise InputError(where, "options that fit takes", message, "correct the file or --set")
-        found[run.system, run.task] = deciding(yaml.safe_load(text))
+        settings = found[run.system, run.task] = deciding(yaml.safe_load(text))
+        if trial := settings.get("trainer.fast_dev_run"):
+            fix = "set trainer.max_steps and trainer.limit_val_batches for a short sweep"
+            raise InputError("trainer.fast_dev_run", "false in a sweep: a trial keeps no figures", trial, fix)
     return [replace(run, configuration=found[run.system, run.task]) for run in runs]
 
 

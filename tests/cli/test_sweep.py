@@ -68,6 +68,7 @@ def test_help_describes_every_option(capsys):
             ["--set", "model.adapter.max_rank=x"],
             "small.yaml: system dylora, task restaurants: must be options that fit",
         ),
+        (["--set", "trainer.fast_dev_run=true"], "trainer.fast_dev_run: must be false in a sweep"),
         (["--jobs", "0"], "--jobs: must be at least 1, got 0"),
         (["--engine", "slurm", "--jobs", "2"], "--jobs: must be left out with a cluster's engine, got 2"),
         (["--engine_option", "a=1"], "--engine_option: must be left out without --engine slurm or ray"),
