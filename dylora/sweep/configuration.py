@@ -13,7 +13,9 @@ _DECIDE_NOTHING = {
     "data.eval_batch_size",
     "data.num_workers",
     "data.predict_split",
+    "data.seed",
     "model.eval_rows",
+    "rank_sampling.seed",
     "trainer.default_root_dir",
     "trainer.detect_anomaly",
     "trainer.enable_autolog_hparams",
@@ -29,7 +31,7 @@ _DECIDE_NOTHING = {
     "trainer.num_sanity_val_steps",
     "trainer.profiler",
 }
-"""Places, what is shown, and what only costs time or memory; with all that lies below them."""
+"""Places, what is shown, what only costs time or memory, and what `seed_everything` says; with all below them."""
 
 
 def deciding(configuration: Mapping[str, Any]) -> Settings:
