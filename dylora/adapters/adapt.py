@@ -47,7 +47,7 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
         if target.module not in wrapped:
             wrapped[target.module] = _wrap(target, state).train(target.module.training)
         model.set_submodule(target.name, wrapped[target.module])
-    state.hooks += watch(model, DyLoRALayer)
+    state.hooks += watch(model)
     guard(model)
     return model
 

@@ -251,6 +251,10 @@ class EveryRankModule(LightningModule):
             share_findings(checks)
             stacks = checks.get("forward", False)
         self._say_if_refuted()
+        if not stacks and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
+            allowed = "off for the summation loss of a model that runs at one rank at a time"
+            given = f"on for {type(self.model).__name__}"  # its backward would compute all ranks again at the last one
+            raise InputError("activation checkpointing", allowed, given, "train at one rank a step")
         return self._chunks(ranks, len(ranks) if stacks else 1)
 
     def _say_if_refuted(self) -> None:
