@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from dylora.adapters.active_rank import set_rank as set_rank
     from dylora.adapters.active_rank import use_rank as use_rank
     from dylora.adapters.adapt import adapt as adapt
+    from dylora.adapters.budget import pooled_values as pooled_values
+    from dylora.adapters.budget import ranks_under_budget as ranks_under_budget
+    from dylora.adapters.budget import truncated as truncated
     from dylora.adapters.calls import check_calls as check_calls
     from dylora.adapters.calls import uncalled_layers as uncalled_layers
     from dylora.adapters.config import DyLoRAConfig as DyLoRAConfig
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from dylora.adapters.ranks import RankDistribution as RankDistribution
     from dylora.adapters.ranks import RankRange as RankRange
     from dylora.adapters.ranks import rank_at as rank_at
+    from dylora.adapters.sensitivity import gather_sensitivities as gather_sensitivities
+    from dylora.adapters.sorting import sort_ as sort_
     from dylora.errors import InputError as InputError
 
 __version__ = "0.1.0"
@@ -45,14 +50,19 @@ _HOMES = {
     "check_rank_per_row": "dylora.adapters.rank_per_row",
     "count_parameters": "dylora.adapters.parameters",
     "cut": "dylora.adapters.cuts",
+    "gather_sensitivities": "dylora.adapters.sensitivity",
     "merge": "dylora.adapters.merging",
     "no_adapter": "dylora.adapters.active_rank",
     "parameter_groups": "dylora.adapters.optim",
+    "pooled_values": "dylora.adapters.budget",
     "rank_at": "dylora.adapters.ranks",
     "rank_state": "dylora.adapters.active_rank",
+    "ranks_under_budget": "dylora.adapters.budget",
     "repeated_rows": "dylora.adapters.active_rank",
     "set_rank": "dylora.adapters.active_rank",
+    "sort_": "dylora.adapters.sorting",
     "takes_rank_per_row": "dylora.adapters.rank_per_row",
+    "truncated": "dylora.adapters.budget",
     "uncalled_layers": "dylora.adapters.calls",
     "unload": "dylora.adapters.merging",
     "unmerge": "dylora.adapters.merging",

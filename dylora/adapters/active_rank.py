@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.layers import DyLoRALayer
+from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.rank_state import RankState
 from dylora.adapters.ranks import RankRange
 from dylora.errors import InputError
@@ -20,13 +20,13 @@ _SINGLE_RANK = "_dylora_single_rank"
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def adapted_layers(model: nn.Module) -> list[DyLoRALayer]:
+def adapted_layers(model: nn.Module) -> list[AdaptedLayer]:
     """All adapted layers, in the model's order.
 
     Raises:
         InputError: If there is none.
     """
-    layers = [module for module in model.modules() if isinstance(module, DyLoRALayer)]
+    layers = [module for module in model.modules() if isinstance(module, AdaptedLayer)]
     if not layers:
         raise InputError("model", "one with adapters", "one without", "call adapt(model, config) first")
     return layers

@@ -3,15 +3,14 @@
 from typing import TypeVar
 
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.calls import refuse_bypassed, watch
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear
+from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.merging import guard
 from dylora.adapters.parameters import task_head
 from dylora.adapters.rank_state import RankState
-from dylora.adapters.targets import Target, find_targets
+from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -34,25 +33,20 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
     Raises:
         InputError: If no module fits the targets, one is known to be bypassed, or the model has adapters already.
     """
-    if any(isinstance(module, DyLoRALayer) for module in model.modules()):
+    if any(isinstance(module, AdaptedLayer) for module in model.modules()):
         raise InputError("model", "a model without adapters", "an adapted one", "call adapt once")
-    targets = find_targets(model, config.target_modules)
+    head = task_head(model)
+    targets = find_targets(model, config.target_modules, head)
     refuse_bypassed(model, (target.name for target in targets))
     model.requires_grad_(False)
-    for parameter in task_head(model):
+    for parameter in head:
         parameter.requires_grad_(True)
     state = RankState(config, config.max_rank)
-    wrapped: dict[nn.Module, DyLoRALayer] = {}  # a module that stands at two names keeps one adapter
+    wrapped: dict[nn.Module, AdaptedLayer] = {}  # a module that stands at two names keeps one adapter
     for target in targets:
         if target.module not in wrapped:
-            wrapped[target.module] = _wrap(target, state).train(target.module.training)
+            wrapped[target.module] = AdaptedLayer(target.module, state, target.slices).train(target.module.training)
         model.set_submodule(target.name, wrapped[target.module])
     state.hooks += watch(model)
     guard(model)
     return model
-
-
-def _wrap(target: Target, state: RankState) -> DyLoRALayer:
-    if isinstance(target.module, Conv1D):
-        return DyLoRAConv1D(target.module, state, target.thirds)
-    return DyLoRALinear(target.module, state)

@@ -4,10 +4,10 @@ from collections import Counter
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dylora.adapters.active_rank import adapted_layers, set_rank
-from dylora.adapters.layers import DyLoRALayer
+from dylora.adapters.layers import AdaptedLayer
 from dylora.errors import InputError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -73,7 +73,7 @@ def unload(model: Model, rank: int) -> Model:
         handle.remove()
     for name, module in list(model.named_modules(remove_duplicate=False)):
         module.__dict__.pop("save_pretrained", None)
-        if isinstance(module, DyLoRALayer):
+        if isinstance(module, AdaptedLayer):
             model.set_submodule(name, module.base_layer)
     for parameter in model.parameters():
         if parameter.is_floating_point():
@@ -105,13 +105,13 @@ def _refuse_save(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
 
 
 def _refuse_training(layer: nn.Module, args: Any) -> None:  # noqa: ANN401
-    merged = cast(DyLoRALayer, layer).state.merged_rank
+    merged = cast(AdaptedLayer, layer).state.merged_rank
     if merged is not None and layer.training and torch.is_grad_enabled():
         fix = "call unmerge(model), or model.eval() where nothing is trained"
         raise InputError("model", "unmerged in training", f"merged at {merged}", fix)
 
 
-def _refuse_state(layer: DyLoRALayer, prefix: str, keep_vars: bool) -> None:
+def _refuse_state(layer: AdaptedLayer, prefix: str, keep_vars: bool) -> None:
     if layer.state.merged_rank is not None:
         fix = "call unmerge(model), or unload(model, rank) for a plain model"
         raise InputError("model", "unmerged for state_dict", f"merged at {layer.state.merged_rank}", fix)
@@ -124,14 +124,14 @@ def _refuse_loading(module: nn.Module, *args: Any) -> None:  # noqa: ANN401
         raise InputError("model", "unmerged for load_state_dict", f"merged at {merged}", fix)
 
 
-def _check_weights(model: nn.Module, layers: list[DyLoRALayer]) -> None:
+def _check_weights(model: nn.Module, layers: list[AdaptedLayer]) -> None:
     owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
     for layer in layers:
         own = dict(layer.base_layer.named_parameters(recurse=False))
-        if "weight" not in own:
+        if "weight" not in own and isinstance(getattr(layer.base_layer, "weight", None), Tensor):
             given = f"that of {type(layer.base_layer).__name__}, which is computed from others (parametrised)"
             raise InputError("model", "of weights that are parameters", given, "use it unmerged")
-        if not own["weight"].is_floating_point():
+        if "weight" not in own or not own["weight"].is_floating_point():
             raise InputError("model", "of floating-point weights", "quantised ones", "use it unmerged")
         if owners[id(own["weight"])] > 1:
             raise InputError("model", "without tied weights among the adapted", "a shared one", "use it unmerged")

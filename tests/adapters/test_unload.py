@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelF
 from dylora.adapters.active_rank import adapted_layers, no_adapter, rank_state, set_rank, use_rank
 from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.layers import DyLoRALayer
+from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.merging import merge, unload, unmerge
 from dylora.adapters.parameters import adapter_state, count_parameters
 from dylora.errors import InputError
@@ -37,7 +37,7 @@ def test_an_unloaded_model_is_a_plain_one_whose_file_gives_the_same_bits(
     assert plain is model
     assert type(plain) is type(make_model(model_type, auto))
     assert plain.state_dict().keys() == make_model(model_type, auto).state_dict().keys()
-    assert not [m for m in plain.modules() if isinstance(m, DyLoRALayer) or m._forward_hooks or m._forward_pre_hooks]
+    assert not [m for m in plain.modules() if isinstance(m, AdaptedLayer) or m._forward_hooks or m._forward_pre_hooks]
     assert all(parameter.requires_grad for parameter in plain.parameters())
     torch.testing.assert_close(logits(plain, token_ids), expected, rtol=1e-4, atol=1e-5)
     plain.save_pretrained(tmp_path)
