@@ -12,8 +12,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from dylora.adapters.adapt import count_parameters, rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import CUTS, Cut, check_cut
+from dylora.adapters.parameters import count_parameters
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions

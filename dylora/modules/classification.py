@@ -30,6 +30,8 @@ class SequenceClassificationModule(EveryRankModule):
         method: What is trained of the backbone: `adapter` (DyLoRA, LoRA), `full` (all parameters, no adapters) or
             `flop` (factorised low-rank pruning). The last two are evaluated once, as rank `adapter.max_rank`.
         flop: How far and how fast the method `flop` prunes.
+        keep_head: Keep the task head of a backbone that was fine-tuned before on labels like these; else its head is
+            made anew.
         optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
         learning_rate: Peak learning rate, above 0.
         weight_decay: Decoupled weight decay of matrices, 0 or larger.
@@ -53,10 +55,11 @@ class SequenceClassificationModule(EveryRankModule):
         warmup_steps: int | None = None,
         eval_rows: int = 256,
         tolerance: float = 0.01,
+        keep_head: bool = False,
     ) -> None:
         self.task = get_task(task)
         self.monitor, self.metric_names = self.task.monitor, self.task.metrics
-        model, new = load_classifier(backbone, self.task.num_outputs)
+        model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
         super().__init__(

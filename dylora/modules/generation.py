@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol, cast
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
@@ -23,6 +22,7 @@ from dylora.methods.method import MethodName
 from dylora.methods.named import build_method
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
+from dylora.modules.all_processes import from_all_processes
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.modules.text_scores import item_score, score_names, score_texts
 
@@ -194,6 +194,7 @@ class GenerationModule(EveryRankModule):
             )
             for rank, rows_of_rank in zip(ranks, written, strict=True):
                 yield rank, [_text(tokenizer, tokens) for tokens in rows_of_rank]
+        self._say_if_refuted()
 
     def count(self, batch: Batch, split: int) -> None:
         """Predict a batch with labels, or generate from a batch of prompts, at every rank."""
@@ -211,7 +212,7 @@ class GenerationModule(EveryRankModule):
         metric.update(torch.zeros(0, 3, device=self.device))  # torchmetrics would warn where there were no rows at all
         predicted = metric.compute()
         metric.reset()
-        records = _from_all_processes(self._written[rank])
+        records = from_all_processes(self._written[rank])
         self._written[rank] = []
         if not records:
             return cast(dict[str, float], predicted)
@@ -296,11 +297,3 @@ def _described(record: Record, item: Item) -> Record:
         "output": text,
         "score": score,
     }
-
-
-def _from_all_processes(records: list[Record]) -> list[Record]:
-    if not (dist.is_available() and dist.is_initialized()):
-        return records
-    shares: list[list[Record]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(shares, records)
-    return [record for share in shares for record in share]
