@@ -144,3 +144,26 @@ class PerRowAdamW:
             self.rows[k - 1].grad = grad_A[k - 1, :].clone()
             self.columns[k - 1].grad = grad_B[:, k - 1].clone()
             self.optimizers[k - 1].step()
+
+
+def weighted_truncation(D: Tensor, C: Tensor, G: Tensor, b: int, ridge: float = 1e-3) -> Tensor:
+    """The matrix of rank b closest to D, (m, d), in `|| G^(1/2) (D - .) C^(1/2) ||_F`: a dense generalised SVD.
+
+    Args:
+        D: (m, d).
+        C: (d, d), second moments of the inputs; scaled to a mean diagonal of 1, the ridge added.
+        G: (m, m), likewise of the gradients.
+        b: The rank.
+        ridge: What is added to both diagonals.
+    """
+    roots = []
+    for moments in (G, C):
+        scaled = moments / moments.diagonal().mean() + ridge * torch.eye(len(moments), dtype=moments.dtype)
+        values, vectors = torch.linalg.eigh(scaled)
+        roots.append(vectors @ torch.diag(values.sqrt()) @ vectors.T)  # symmetric, unlike a Cholesky factor
+    G_root, C_root = roots
+    u, s, vh = torch.linalg.svd(G_root @ D @ C_root)
+    best = torch.zeros_like(D)
+    for k in range(b):
+        best = best + s[k] * torch.outer(u[:, k], vh[k, :])
+    return torch.linalg.inv(G_root) @ best @ torch.linalg.inv(C_root)

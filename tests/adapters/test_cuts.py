@@ -1,13 +1,15 @@
-"""The three cuts of an adapter against dense matrices."""
+"""The four cuts of an adapter against dense matrices."""
 
 import numpy as np
 import pytest
+import reference
 import torch
 
 from dylora.adapters.adapt import adapted_layers, merge, rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.cuts import CUTS, cut, sorted_factors
+from dylora.adapters.cuts import CUTS, cut
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.sensitivity import Sensitivity
 from dylora.errors import InputError
 
 MAX_RANK, ALPHA = 4, 6.0
@@ -27,6 +29,18 @@ def model(adapted, request):
 
 def _factors(model):
     return [module for module in model.modules() if isinstance(module, LowRankFactors)]
+
+
+def _weights(model):
+    """Random sensitivities of every pair of factors."""
+    generator, found = torch.Generator().manual_seed(5), {}
+    for name, module in model.named_modules():
+        if isinstance(module, LowRankFactors):
+            d_in, d_out = module.lora_A.shape[1], module.lora_B.shape[0]
+            x, g = torch.randn(40, d_in, generator=generator), torch.randn(40, d_out, generator=generator)
+            scales = torch.linspace(0.1, 3, d_in), torch.linspace(2, 0.01, d_out)
+            found[name] = Sensitivity((x * scales[0]).T @ (x * scales[0]), (g * scales[1]).T @ (g * scales[1]), 40)
+    return found
 
 
 def _products(model):
@@ -53,6 +67,21 @@ def test_svd_is_the_best_approximation_of_the_whole_adapter_at_every_rank(model,
 
 @FAMILIES
 @each_scaling
+def test_two_sided_is_the_best_weighted_approximation_of_the_whole_adapter_at_every_rank(model, family, scaling):
+    model = model(family, scaling)
+    products, weights = _products(model), _weights(model)
+    with cut(model, "two-sided", weights):
+        for rank in range(1, MAX_RANK + 1):
+            for factors, product, one in zip(_factors(model), products, weights.values(), strict=True):
+                best = reference.weighted_truncation(
+                    torch.tensor(product), one.inputs.double(), one.gradients.double(), rank
+                )
+                expected = ALPHA / MAX_RANK * best
+                torch.testing.assert_close(factors.delta_weight(rank).double(), expected, rtol=1e-4, atol=2e-5)
+
+
+@FAMILIES
+@each_scaling
 @pytest.mark.parametrize(
     ("kind", "scale"),
     [("alpha/b", [ALPHA / 1, ALPHA / 2, ALPHA / 3, ALPHA / 4]), ("alpha/max_rank", [ALPHA / 4] * 4)],
@@ -75,7 +104,7 @@ def test_all_cuts_agree_at_max_rank_and_with_the_adapter(model, family, scaling,
     with use_rank(model, MAX_RANK):
         whole = model(token_ids).logits
     for kind in CUTS:
-        with cut(model, kind), use_rank(model, MAX_RANK):
+        with cut(model, kind, _weights(model)), use_rank(model, MAX_RANK):
             torch.testing.assert_close(model(token_ids).logits, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -86,7 +115,7 @@ def test_a_rank_per_row_gives_each_row_the_cut_of_its_rank(model, family, kind, 
     model = model(family)
     ranks = torch.tensor([3, 1, 4])
     set_rank(model, ranks)  # before the block: scales that are kept with the ranks follow the cut
-    with cut(model, kind):
+    with cut(model, kind, _weights(model)):
         stacked = model(token_ids).logits
         for row, rank in enumerate(ranks.tolist()):
             with use_rank(model, rank):
@@ -106,7 +135,7 @@ def test_everything_is_restored_to_the_bit(model, family, kind, error, inference
     with torch.no_grad():
         output = model(token_ids).logits
     try:
-        with torch.inference_mode(inference), cut(model, kind):
+        with torch.inference_mode(inference), cut(model, kind, _weights(model)):
             set_rank(model, 1)
             if error:
                 raise RuntimeError
@@ -117,21 +146,6 @@ def test_everything_is_restored_to_the_bit(model, family, kind, error, inference
     model(token_ids).logits.sum().backward()  # the parameters can be trained again
     with torch.no_grad():
         assert torch.equal(model(token_ids).logits, output)
-
-
-@pytest.mark.parametrize("shape", [(3, 9, 5), (6, 4, 9), (6, 9, 4), (7, 4, 3), (1, 5, 5)])
-def test_sorted_factors_have_the_same_product_and_sorted_orthogonal_components(shape):
-    rank, d_in, d_out = shape
-    a, b = torch.randn(rank, d_in), torch.randn(d_out, rank)
-    new_a, new_b = sorted_factors(a, b)
-    assert (new_a.shape, new_b.shape) == (a.shape, b.shape)
-    torch.testing.assert_close(new_b @ new_a, b @ a, rtol=1e-4, atol=1e-5)
-    values = np.linalg.svd((b.double() @ a.double()).numpy(), compute_uv=False)
-    expected = np.zeros(rank)
-    expected[: min(rank, len(values))] = values[:rank]
-    np.testing.assert_allclose(new_a.norm(dim=1) * new_b.norm(dim=0), expected, atol=1e-4)
-    gram = new_a @ new_a.T
-    torch.testing.assert_close(gram, torch.diag(gram.diagonal()), rtol=0, atol=1e-4)
 
 
 def test_an_untrained_adapter_stays_zero(adapted):
@@ -146,8 +160,13 @@ def test_an_untrained_adapter_stays_zero(adapted):
 def test_bad_use(adapted):
     model = adapted("bert")
     with (
-        pytest.raises(InputError, match=r"--cut: must be one of alpha/b, alpha/max_rank, svd, got 'rank'"),
+        pytest.raises(InputError, match=r"--cut: must be one of alpha/b, alpha/max_rank, svd, two-sided, got 'rank'"),
         cut(model, "rank"),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match=r"--cut: must be without calibration .* got two-sided"),
+        cut(model, "two-sided"),
     ):
         pass
     merge(model, 2)

@@ -76,4 +76,4 @@ def test_the_test_split_can_be_cut_too(lora, capsys):
 
 def test_an_unknown_cut_lists_the_cuts(lora, refused):
     line = refused("validate", "--config", lora / "config.yaml", "--cut", "half")
-    assert "--cut: must be one of alpha/b, alpha/max_rank, svd, got 'half'" in line
+    assert "--cut: must be one of alpha/b, alpha/max_rank, svd, two-sided, got 'half'" in line

@@ -39,6 +39,24 @@ def score(hypotheses: Sequence[str], references: References) -> float:
     return float(_counts(hypotheses, references, "13a").score) / 100
 
 
+def item_counts(hypotheses: Sequence[str], references: References) -> list[list[int]]:
+    """What each item adds to the counts that `score` is computed from, so that it can be computed on any resample.
+
+    Args:
+        hypotheses: One text an item.
+        references: The references of each item.
+
+    Returns:
+        Of each item ten numbers: matching n-grams (n = 1 to 4), n-grams (n = 1 to 4), length, closest reference length.
+
+    Raises:
+        InputError: The two do not fit each other.
+    """
+    check_texts(hypotheses, references)
+    items = (_counts([text], [texts], "13a") for text, texts in zip(hypotheses, references, strict=True))
+    return [[*item.counts, *item.totals, item.sys_len, item.ref_len] for item in items]
+
+
 def e2e_score(hypotheses: Sequence[str], references: References) -> float:
     """Corpus BLEU of the E2E script with `-p`.
 
