@@ -170,7 +170,7 @@ class _Probe:
             return output
 
         def see(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ANN401
-            seen.append(output[0] if isinstance(output, tuple) else output)
+            seen.append(output[0] if isinstance(output, tuple | list) else output)
 
         parent = self.base.get_submodule(self.name.rpartition(".")[0])
         hooks = [self.base.get_submodule(self.name).register_forward_hook(change), parent.register_forward_hook(see)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dylora.adapters.active_rank import no_adapter as no_adapter
+    from dylora.adapters.active_rank import rank_state as rank_state
     from dylora.adapters.active_rank import repeated_rows as repeated_rows
     from dylora.adapters.active_rank import set_rank as set_rank
     from dylora.adapters.active_rank import use_rank as use_rank
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dylora.adapters.merging import unload as unload
     from dylora.adapters.merging import unmerge as unmerge
     from dylora.adapters.optim import RowExactAdamW as RowExactAdamW
+    from dylora.adapters.optim import parameter_groups as parameter_groups
     from dylora.adapters.parameters import adapter_state as adapter_state
     from dylora.adapters.parameters import count_parameters as count_parameters
     from dylora.adapters.rank_per_row import check_rank_per_row as check_rank_per_row
@@ -51,8 +53,10 @@ _HOMES = {
     "gather_sensitivities": "dylora.adapters.sensitivity",
     "merge": "dylora.adapters.merging",
     "no_adapter": "dylora.adapters.active_rank",
+    "parameter_groups": "dylora.adapters.optim",
     "pooled_values": "dylora.adapters.budget",
     "rank_at": "dylora.adapters.ranks",
+    "rank_state": "dylora.adapters.active_rank",
     "ranks_under_budget": "dylora.adapters.budget",
     "repeated_rows": "dylora.adapters.active_rank",
     "set_rank": "dylora.adapters.active_rank",

@@ -48,9 +48,8 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
     wrapped: dict[nn.Module, AdaptedLayer] = {}  # a module that stands at two names keeps one adapter
     for target in targets:
         if target.module not in wrapped:
-            layer = AdaptedLayer(target.module, state, target.slices)
-            wrapped[target.module] = layer.train(target.module.training)
+            wrapped[target.module] = AdaptedLayer(target.module, state, target.slices).train(target.module.training)
         model.set_submodule(target.name, wrapped[target.module])
-    state.hooks += [*hold_statistics(model), *watch(model, AdaptedLayer)]
+    state.hooks += [*hold_statistics(model), *watch(model)]
     guard(model)
     return model

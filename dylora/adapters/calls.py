@@ -26,11 +26,11 @@ _READS_WEIGHTS: dict[str, tuple[str, ...]] = {
     "MambaMixer": _MAMBA,
     "MaskFormerDetrMHAttentionMap": ("k_proj",),
     "MobileBertLMPredictionHead": ("dense", "decoder"),
-    "MultiheadAttention": ("out_proj",),
     "NemotronHMamba2Mixer": ("out_proj",),
     "WavLMAttention": _ATTENTION,
     "Zamba2MambaMixer": ("out_proj",),
 }
+_WITHOUT_FORWARD = (nn.ModuleList, nn.ModuleDict)
 _FAST_PATH = ("linear1", "linear2")  # of torch's encoder layer
 
 
@@ -90,19 +90,15 @@ def refuse_bypassed(model: nn.Module, names: Iterable[str]) -> None:
             )
 
 
-def watch(model: nn.Module, kind: type[nn.Module]) -> list[RemovableHandle]:
+def watch(model: nn.Module) -> list[RemovableHandle]:
     """Make every module that holds adapted layers look, after its forward, whether it bypassed one of them.
-
-    Args:
-        model: The adapted model.
-        kind: The class of the adapted layers.
 
     Returns:
         The handles of the hooks, to take them out again.
     """
     handles = []
     for module in model.modules():
-        if not isinstance(module, kind) and any(isinstance(child, kind) for child in module.children()):
+        if not isinstance(module, _WITHOUT_FORWARD) and any(_watched(module)):
             handles += [module.register_forward_pre_hook(_begin), module.register_forward_hook(_end)]
     return handles
 
@@ -128,17 +124,23 @@ def check_calls(model: nn.Module) -> None:
 
 
 def _watched(module: nn.Module) -> Iterator[tuple[str, Calls]]:
+    """Name and calls of the adapted layers that a module's own forward is to call."""
     for name, child in module.named_children():
         if isinstance(calls := child.__dict__.get("calls"), Calls):
             yield name, calls
+        elif isinstance(child, _WITHOUT_FORWARD):
+            yield from ((f"{name}.{inner}", calls) for inner, calls in _watched(child))
 
 
 def _begin(module: nn.Module, args: Any) -> None:  # noqa: ANN401
-    for _, calls in _watched(module):
-        calls.begin()
+    if not torch.compiler.is_compiling():
+        for _, calls in _watched(module):
+            calls.begin()
 
 
 def _end(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ANN401
+    if torch.compiler.is_compiling():
+        return
     bypassed = [name for name, calls in _watched(module) if calls.bypassed]
     if bypassed:
         kind = type(module).__name__

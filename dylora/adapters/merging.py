@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dylora.adapters.active_rank import adapted_layers, set_rank
 from dylora.adapters.layers import AdaptedLayer
@@ -128,10 +128,10 @@ def _check_weights(model: nn.Module, layers: list[AdaptedLayer]) -> None:
     owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
     for layer in layers:
         own = dict(layer.base_layer.named_parameters(recurse=False))
-        if "weight" not in own:
+        if "weight" not in own and isinstance(getattr(layer.base_layer, "weight", None), Tensor):
             given = f"that of {type(layer.base_layer).__name__}, which is computed from others (parametrised)"
             raise InputError("model", "of weights that are parameters", given, "use it unmerged")
-        if not own["weight"].is_floating_point():
+        if "weight" not in own or not own["weight"].is_floating_point():
             raise InputError("model", "of floating-point weights", "quantised ones", "use it unmerged")
         if owners[id(own["weight"])] > 1:
             raise InputError("model", "without tied weights among the adapted", "a shared one", "use it unmerged")

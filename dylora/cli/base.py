@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningDataModule, Trainer
@@ -19,10 +20,11 @@ from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.cli.commands import COMMANDS
-from dylora.cli.evaluation import results_table, write_cut, write_predictions
+from dylora.cli.evaluation import choice_words, keep_cut, results_table, write_predictions
 from dylora.cli.fit import (
     ProgressBar,
     SaveConfig,
+    check_end,
     closing_words,
     fit_callbacks,
     flatten,
@@ -53,6 +55,7 @@ class DyLoRACLI(LightningCLI):
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.folder: Path | None = None
+        self._trial: TemporaryDirectory[str] | None = None
         try:
             super().__init__(
                 self.module_class,
@@ -70,7 +73,9 @@ class DyLoRACLI(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         finally:
-            if self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
+            if self._trial is not None:
+                self._trial.cleanup()
+            elif self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
                 with contextlib.suppress(OSError):
                     self.folder.rmdir()
 
@@ -171,8 +176,9 @@ class DyLoRACLI(LightningCLI):
         if self.subcommand != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False, callbacks=callbacks, **kwargs)
         options.rank_sampling.bind(rank_state(self.model.model).config.ranks)  # refuses before anything is written
+        check_end(options.trainer)
         parsed = self.config["fit"]
-        folder = self.folder = run_folder(Path(parsed.trainer.default_root_dir), self.run_name())
+        folder = self.folder = run_folder(self._root_of_runs(parsed.trainer), self.run_name())
         hyperparameters = flatten({key: parsed[key].as_dict() for key in ("model", "data", "rank_sampling")})
         checkpoints = options.trainer.enable_checkpointing is not False
         callbacks.append(SaveConfig(self._parser("fit"), parsed, folder=folder))
@@ -181,6 +187,13 @@ class DyLoRACLI(LightningCLI):
         logger = TensorBoardLogger(folder.parents[1], folder.parent.name, folder.name, default_hp_metric=False)
         return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
 
+    def _root_of_runs(self, trainer: Any) -> Path:  # noqa: ANN401
+        """The folder of all runs; for a trial a temporary one, so that it is never taken for the newest run."""
+        if not trainer.fast_dev_run:
+            return Path(trainer.default_root_dir)
+        self._trial = TemporaryDirectory(prefix="dylora-")
+        return Path(self._trial.name)
+
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}
         return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
@@ -188,7 +201,8 @@ class DyLoRACLI(LightningCLI):
     def fit(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
         """Train; afterwards show the best epoch's table and where the run lies."""
         assert self.folder is not None
-        say(f"Run {self.folder}: {model.identity['task']} on {model.identity['backbone']['name']}")
+        place = "Trial (fast_dev_run), nothing of it is kept" if self._trial else f"Run {self.folder}"
+        say(f"{place}: {model.identity['task']} on {model.identity['backbone']['name']}")
         say(f"Parameters: {count_parameters(model.model)}")
         try:
             self.trainer.fit(model, **options)
@@ -200,7 +214,8 @@ class DyLoRACLI(LightningCLI):
             if self.trainer.is_global_zero:
                 content = {"checkpoint": "checkpoints/last.ckpt", **report}
                 write_json(self.folder / f"{model.method.name}.json", content)
-        say(closing_words(self.folder, self.trainer, model))
+        if not self._trial:
+            say(closing_words(self.folder, self.trainer, model))
 
     def validate(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
@@ -208,16 +223,19 @@ class DyLoRACLI(LightningCLI):
         with _stopped_by_signals():
             self.trainer.validate(model, **options, verbose=False)
         say(results_table("validation", model))
-        if kind and self.trainer.is_global_zero and model.eval_ranks == tuple(rank_state(model.model).config.ranks):
+        if kind and self.trainer.is_global_zero:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
-            say(f"Written: {write_cut(self.run_of_checkpoint(), kind, checkpoint, model)}")
+            say(keep_cut(self.run_of_checkpoint(), kind, checkpoint, self.trainer.limit_val_batches, model))
 
     def test(self, model: EveryRankModule, **options: Any) -> None:  # noqa: ANN401
-        """Evaluate the asked ranks on a labelled test split."""
-        self._cut()
+        """Evaluate the asked ranks on a labelled test split, and show the rank that was chosen on validation data."""
+        kind = self._cut()
         with _stopped_by_signals():
             self.trainer.test(model, **options, verbose=False)
         say(results_table("test", model))
+        if len(rank_state(model.model).config.ranks) > 1:
+            checkpoint = Path(self._get(self.config, "ckpt_path"))
+            say(choice_words(self.run_of_checkpoint(), checkpoint, kind, model))
 
     def _cut(self) -> Cut | None:
         """The cut that is asked for, once the trainer knows of it."""

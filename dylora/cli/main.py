@@ -42,6 +42,7 @@ def _run(arguments: list[str]) -> None:
     elif command in COMMANDS:
         from dylora.cli.kinds import run_trainer_command
 
+        quiet()  # again: Lightning's handlers are there now
         run_trainer_command(arguments)
     else:
         raise InputError("command", "one of " + ", ".join(COMMANDS), command, "see python -m dylora --help")

@@ -155,7 +155,7 @@ class EveryRankModule(LightningModule):
         self._finish("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of every rank, and their summary."""
+        """Log the metrics of every rank, their mean and area; no rank is chosen by them."""
         self._finish("test")
 
     @override
@@ -214,7 +214,14 @@ class EveryRankModule(LightningModule):
             yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
-        """The named optimizer with linear warm-up and decay, stepped every optimizer step."""
+        """The named optimizer with linear warm-up and decay, stepped every optimizer step.
+
+        Raises:
+            InputError: If the training has no last step that the learning rate could fall to.
+        """
+        if math.isinf(self.trainer.estimated_stepping_batches):
+            fix = "give the trainer one of them"
+            raise InputError("max_epochs or max_steps", "a number, for the learning rate", "neither", fix)
         optimizer = self.method.optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay)
         self._total_steps = int(self.trainer.estimated_stepping_batches)
         schedule = linear_warmup(optimizer, self._total_steps, self.warmup_ratio, self.warmup_steps)
@@ -254,6 +261,10 @@ class EveryRankModule(LightningModule):
             share_findings(checks)
             stacks = checks.get("forward", False)
         self._say_if_refuted()
+        if not stacks and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
+            allowed = "off for the summation loss of a model that runs at one rank at a time"
+            given = f"on for {type(self.model).__name__}"  # its backward would compute all ranks again at the last one
+            raise InputError("activation checkpointing", allowed, given, "train at one rank a step")
         return self._chunks(ranks, len(ranks) if stacks else 1)
 
     def _say_if_refuted(self) -> None:
@@ -298,8 +309,9 @@ class EveryRankModule(LightningModule):
                 self._log(f"{stage}/{name}/rank_{rank}", value)
             self._log(f"{stage}/{name}/mean", summary.mean)
             self._log(f"{stage}/{name}/aurac", summary.aurac)
-            self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
-            self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
+            if stage == "val":  # a rank is chosen on validation data, never on what is reported
+                self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
+                self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
 
     def _metric(self, rank: int) -> Metric:
         return cast(Metric, self.metrics[str(rank)])

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.errors import InputError
-from dylora.runs.folders import CONFIG
-from dylora.runs.record import METRICS_FILE, RUN_FILE, RunRecord, read_record, tuning_score
+from dylora.runs.folders import RUN_FILE, read_config
+from dylora.runs.record import METRICS_FILE, RunRecord, read_record, tuning_score
 
 Epoch = Literal["last", "best"]
 Rates = Literal["best", "all"]
@@ -109,15 +107,6 @@ def _not_figures(path: Path, given: str) -> InputError:
 
 def _figures(metrics: Mapping[str, Mapping[str, float]]) -> Figures:
     return {name: {int(rank): float(value) for rank, value in values.items()} for name, values in metrics.items()}
-
-
-def read_config(folder: Path) -> Mapping[str, Any]:
-    """The options that a run was made with; empty if they are not there."""
-    try:
-        content: Mapping[str, Any] = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
-    except OSError:
-        return {}
-    return content
 
 
 def _scaling(folder: Path) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dylora.report.printed import TITLES, printed_rows
-from dylora.report.results import Result, groups, read_config
+from dylora.report.results import Result, groups
 from dylora.report.table import NOTHING, Table
+from dylora.runs.folders import read_config
 
 _OPTIONS = {
     "optimizer": "model.optimizer",

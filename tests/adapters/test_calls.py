@@ -1,5 +1,7 @@
 """Adapted layers that code reads in place of calling: refused, found, and no false alarm."""
 
+import inspect
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,7 @@ from transformers import (
 )
 from transformers.models.zamba2.modeling_zamba2 import Zamba2MambaMixer
 
+from dylora.adapters import factors
 from dylora.adapters.adapt import adapt
 from dylora.adapters.calls import check_calls, uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
@@ -96,6 +99,28 @@ def test_a_layer_that_is_read_and_not_called_is_found_in_the_first_forward():
     model = adapt_at(nn.Sequential(Reads(always=True)), "proj", "other")
     with pytest.raises(InputError, match=r"target_modules: must be layers that are called, got proj of Reads, which"):
         model(torch.randn(2, 4))
+
+
+def test_a_layer_in_a_list_is_found_too():
+    class ReadsOfList(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+
+        def forward(self, x):
+            return F.linear(self.layers[0](x), self.layers[1].weight)
+
+    with pytest.raises(InputError, match=r"got layers.1 of ReadsOfList, which"):
+        adapt_at(ReadsOfList(), "layers.*")(torch.randn(2, 4))
+
+
+def test_a_compiled_model_computes_the_same_without_a_break(adapted, monkeypatch):
+    plain = inspect.unwrap(factors.truncated_product)  # the tests' checks of shapes cannot be compiled
+    monkeypatch.setattr(factors, "truncated_product", plain)
+    model = adapted("bert")
+    layer = model.bert.encoder.layer[0]
+    x = torch.randn(2, 5, 16)
+    torch.testing.assert_close(torch.compile(layer, backend="eager", fullgraph=True)(x), layer(x))
 
 
 def test_a_layer_that_is_read_in_evaluation_alone_is_found_there():

@@ -281,6 +281,18 @@ def test_the_summation_loss_of_a_backbone_that_mixes_rows_is_that_of_rank_by_ran
     assert rank_state(mixing.model).updated_rows == slice(0, 4)
 
 
+def test_checkpointed_activations_would_be_computed_again_at_a_wrong_rank_and_are_refused(mixing, module, batch):
+    for each in (mixing, module):
+        each.train().model.activation_checkpointing_enable()
+        each.model.enable_input_require_grads()
+        each.plan_step(RANKS, (0.25,) * 4)
+    module.training_step(batch, 0).backward()  # all ranks in one forward
+    with pytest.raises(InputError, match="activation checkpointing: must be off for the summation loss"):
+        mixing.training_step(_wide(8), 0)
+    mixing.plan_step((2,), (1.0,))
+    mixing.training_step(_wide(8), 0).backward()
+
+
 def test_the_check_of_the_first_batch_changes_neither_weights_nor_random_numbers(module, batch):
     before = {name: value.clone() for name, value in module.state_dict().items()}
     module.plan_step(RANKS, (0.25,) * 4)
