@@ -31,6 +31,7 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
+from dylora.data.completion import IGNORED
 from dylora.data.sources import grammar
 from dylora.data.sources.grammar import Meaning
 
@@ -44,7 +45,6 @@ STEPS = {"roberta": 500, "gpt2": 1000}
 LEARNING_RATE = 1e-3
 SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's, in its order
 BOS, PAD, SEP, MASK = 0, 1, 2, 4
-IGNORED = -100  # label of the tokens that the loss leaves out
 
 
 def part(meaning: Meaning, rng: random.Random) -> Meaning:

@@ -47,6 +47,11 @@ def options(backbone: str, root: Path, **changes: Any) -> list[str]:
     return [f"--{key}={value}" for key, value in values.items()]
 
 
+def records_of(path: Path) -> list[Any]:
+    """The values of a JSON Lines file; a line ends at a line feed alone, whatever else the texts hold."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")]
+
+
 def metrics_of(run: Path) -> dict[str, Any]:
     """The run's `rank_metrics.json`."""
     content: dict[str, Any] = json.loads((run / "rank_metrics.json").read_text())

@@ -17,7 +17,7 @@ from transformers import (
 
 from dylora.assets import asset_path
 from dylora.backbones import hub_logs
-from dylora.data.text_items import Item
+from dylora.data.sources.text_items import Item
 
 ITEMS = [
     Item("The Mill | pub", ("The Mill is a pub.", "A pub called The Mill."), {"seen": "S"}),

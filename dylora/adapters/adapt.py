@@ -12,13 +12,12 @@ from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.factors import LowRankFactors
-from dylora.adapters.layers import DyLoRAConv1D, DyLoRALayer, DyLoRALinear
+from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.rank_state import RankState
-from dylora.adapters.targets import Target, find_targets
+from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -43,17 +42,18 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
     Raises:
         InputError: If no module fits the targets, or the model has adapters already.
     """
-    if any(isinstance(module, DyLoRALayer) for module in model.modules()):
+    if any(isinstance(module, AdaptedLayer) for module in model.modules()):
         raise InputError("model", "a model without adapters", "an adapted one", "call adapt once")
-    targets = find_targets(model, config.target_modules)
+    head = task_head(model)
+    targets = find_targets(model, config.target_modules, head)
     model.requires_grad_(False)
-    for parameter in task_head(model):
+    for parameter in head:
         parameter.requires_grad_(True)
     state = RankState(config, config.max_rank)
-    wrapped: dict[nn.Module, DyLoRALayer] = {}  # a module that stands at two names keeps one adapter
+    wrapped: dict[nn.Module, AdaptedLayer] = {}  # a module that stands at two names keeps one adapter
     for target in targets:
         if target.module not in wrapped:
-            wrapped[target.module] = _wrap(target, state)
+            wrapped[target.module] = AdaptedLayer(target.module, state, target.slices)
         model.set_submodule(target.name, wrapped[target.module])
     return model
 
@@ -70,13 +70,13 @@ def task_head(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
 
-def adapted_layers(model: nn.Module) -> list[DyLoRALayer]:
+def adapted_layers(model: nn.Module) -> list[AdaptedLayer]:
     """All adapted layers, in the model's order.
 
     Raises:
         ValueError: If there is none.
     """
-    layers = [module for module in model.modules() if isinstance(module, DyLoRALayer)]
+    layers = [module for module in model.modules() if isinstance(module, AdaptedLayer)]
     if not layers:
         raise ValueError("the model has no adapters; call adapt(model, config) first")
     return layers
@@ -262,12 +262,6 @@ def count_parameters(model: nn.Module, rank: int | None = None) -> ParameterRepo
     head = trained - allocated if factors else sum(p.numel() for p in task_head(model) if p.requires_grad)
     backbone = trained - allocated - head
     return ParameterReport(adapter, head, total - allocated + adapter, backbone)
-
-
-def _wrap(target: Target, state: RankState) -> DyLoRALayer:
-    if isinstance(target.module, Conv1D):
-        return DyLoRAConv1D(target.module, state, target.thirds)
-    return DyLoRALinear(target.module, state)
 
 
 def _plain(rank: int | Tensor) -> int | Tensor:

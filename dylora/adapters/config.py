@@ -26,8 +26,8 @@ class DyLoRAConfig:
         init: Start of `lora_A`; `gaussian` as the paper says, `kaiming` (uniform, a = sqrt(5)) as the official code
             does. Both have variance 1 / (3 d_in). `lora_B` starts at zero.
         target_modules: Names of the modules to adapt: the last parts of a module's dotted name, with `*` and `?` as
-            wildcards; `c_attn[q,v]` adapts only the query and value thirds of a fused projection. Left out, the query
-            and value projections of a known architecture.
+            wildcards; `c_attn[q,v]` adapts only the queries and values of a fused projection. They never match inside
+            the task head. Left out, the query and value projections of every attention.
 
     Raises:
         InputError: If a value is outside what is written above.

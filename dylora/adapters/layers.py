@@ -1,38 +1,50 @@
-"""Adapted layers: each wraps a frozen base layer and adds its truncated low-rank product."""
+"""The adapted layer: it wraps a frozen linear layer and adds its truncated low-rank product."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.linear import as_weight, device_of, features
 from dylora.adapters.rank_state import RankState
+from dylora.adapters.slices import OutputSlice, add_to_slices
 
 
-class LinearLike(Protocol):
-    """A layer with a weight that maps `in_features` to `out_features`; it may be quantised."""
+class AdaptedLayer(nn.Module):
+    """A frozen linear layer with factors for its whole output, or with factors of their own for slices of it.
 
-    in_features: int
-    out_features: int
-    weight: Tensor
+    How the layer keeps its weight (`nn.Linear`, GPT-2's `Conv1D`, quantised) and which columns of its output are
+    adapted are independent. On a fused projection queries and values have factors of their own and the keys none, as
+    LoRA's code base does with merged projections.
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features)."""
-
-
-class DyLoRALayer(nn.Module):
-    """Base of the adapted layers: the frozen base layer, input dropout and merging.
+    Args:
+        base_layer: A module that `is_linear_like`; it is called through its own forward.
+        state: The model's active rank.
+        slices: The slices that are adapted, by name; none adapts the whole output.
 
     Attributes:
-        base_layer: The layer that was there before, called through its own forward.
+        base_layer: The layer that was there before.
+        factors: One pair, or one pair for each slice under its name.
     """
 
-    def __init__(self, base_layer: nn.Module, state: RankState) -> None:
+    def __init__(
+        self, base_layer: nn.Module, state: RankState, slices: Mapping[str, OutputSlice] | None = None
+    ) -> None:
         super().__init__()
         self.base_layer = base_layer
         self.state = state
         self.dropout = nn.Dropout(state.config.dropout)
+        self.slices = dict(slices or {})
+        d_in, d_out = features(base_layer)
+        device = device_of(base_layer)
+        self.factors: LowRankFactors | nn.ModuleDict
+        if self.slices:
+            pairs = {name: LowRankFactors(d_in, s.features, state, device) for name, s in self.slices.items()}
+            self.factors = nn.ModuleDict(pairs)
+        else:
+            self.factors = LowRankFactors(d_in, d_out, state, device)
         self._base_weight: Tensor | None
         self.register_buffer("_base_weight", None, persistent=False)  # moves with the model, is in no checkpoint
 
@@ -41,13 +53,17 @@ class DyLoRALayer(nn.Module):
         out = cast(Tensor, self.base_layer(x))
         if self.state.merged_rank is not None:
             return out
-        return self._add_adapter(out, self.dropout(x))
+        x = self.dropout(x)
+        if isinstance(self.factors, LowRankFactors):
+            return out + cast(Tensor, self.factors(x)).to(out.dtype)
+        return add_to_slices(out, list(self.slices.values()), [factors(x) for factors in self.factors.values()])
 
     def merge(self, rank: int) -> None:
         """Add the adapter at a rank to the base weight, computed in fp32; the old weight is kept for `unmerge`."""
         weight = cast(Tensor, self.base_layer.weight)
         self._base_weight = weight.data
-        weight.data = (weight.data.float() + self._delta_weight(rank)).to(weight.dtype)
+        delta = as_weight(self.delta_weight(rank), self.base_layer)
+        weight.data = (weight.data.float() + delta).to(weight.dtype)
 
     def unmerge(self) -> None:
         """Put the base weight back, bit for bit."""
@@ -55,70 +71,17 @@ class DyLoRALayer(nn.Module):
         cast(Tensor, self.base_layer.weight).data = self._base_weight
         self._base_weight = None
 
-    def _add_adapter(self, out: Tensor, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def _delta_weight(self, rank: int) -> Tensor:
-        raise NotImplementedError
+    def delta_weight(self, rank: int) -> Tensor:
+        """The weight that the adapter amounts to at a rank, (out_features, in_features), fp32."""
+        if isinstance(self.factors, LowRankFactors):
+            return self.factors.delta_weight(rank)
+        d_in, d_out = features(self.base_layer)
+        delta = torch.zeros(d_in, d_out, device=device_of(self.base_layer))
+        parts = [cast(LowRankFactors, factors).delta_weight(rank).T for factors in self.factors.values()]
+        return add_to_slices(delta, list(self.slices.values()), parts).T
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (as in nn.Module)
         """Weight and bias stay reachable where they were: some models read `layer.weight` directly."""
         if name in ("weight", "bias", "in_features", "out_features"):
             return getattr(self.base_layer, name)
         return super().__getattr__(name)
-
-
-class DyLoRALinear(DyLoRALayer):
-    """A linear layer, or any layer like it (quantised ones included), with one pair of factors."""
-
-    def __init__(self, base_layer: nn.Module, state: RankState) -> None:
-        super().__init__(base_layer, state)
-        linear = cast(LinearLike, base_layer)
-        self.factors = LowRankFactors(linear.in_features, linear.out_features, state, linear.weight.device)
-
-    def _add_adapter(self, out: Tensor, x: Tensor) -> Tensor:
-        return out + cast(Tensor, self.factors(x)).to(out.dtype)
-
-    def _delta_weight(self, rank: int) -> Tensor:
-        return self.factors.delta_weight(rank)
-
-
-class DyLoRAConv1D(DyLoRALayer):
-    """GPT-2's `Conv1D` (a linear layer whose weight is (in, out)), with factors for some slices of its output.
-
-    On the fused `c_attn`, queries and values have factors of their own and the keys none, as LoRA's code base does
-    with merged projections.
-
-    Args:
-        base_layer: The `Conv1D`.
-        state: The model's active rank.
-        thirds: Which thirds of the output are adapted, of `q`, `k`, `v`; empty adapts the whole output at once.
-    """
-
-    def __init__(self, base_layer: nn.Module, state: RankState, thirds: Sequence[str] = ()) -> None:
-        super().__init__(base_layer, state)
-        weight = cast(Tensor, base_layer.weight)
-        d_in, d_out = weight.shape
-        names = ("q", "k", "v") if thirds else ("all",)
-        self.widths = [d_out // len(names)] * len(names)
-        self.names = names
-        self.factors = nn.ModuleDict(
-            {
-                name: LowRankFactors(d_in, self.widths[0], state, weight.device)
-                for name in names
-                if name in (thirds or names)
-            }
-        )
-
-    def _add_adapter(self, out: Tensor, x: Tensor) -> Tensor:
-        parts = zip(self.names, torch.split(out, self.widths, dim=-1), strict=True)
-        added = [part + self.factors[n](x).to(part.dtype) if n in self.factors else part for n, part in parts]
-        return torch.cat(added, dim=-1)
-
-    def _delta_weight(self, rank: int) -> Tensor:
-        weight = cast(Tensor, self.base_layer.weight)
-        delta = torch.zeros(weight.shape, device=weight.device)  # (in, out)
-        for name, columns in zip(self.names, torch.split(delta, self.widths, dim=1), strict=True):
-            if name in self.factors:
-                columns += cast(LowRankFactors, self.factors[name]).delta_weight(rank).T
-        return delta

@@ -126,7 +126,7 @@ def _check_weights(name: str, model: PreTrainedModel, missing: list[str]) -> Non
 
 
 def _explain(name: str, source: str, error: Exception, gguf_file: str | None = None) -> InputError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
     folder = Path(source)
     if folder.is_dir() and gguf_file:
         given = f"{gguf_file!r} in {name}, which cannot be read ({reason})"

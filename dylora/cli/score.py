@@ -7,8 +7,8 @@ from typing import Literal
 import jsonargparse
 
 from dylora.cli.plain_parser import PlainParser
-from dylora.data.e2e import Form
-from dylora.data.score_files import read_hypotheses, read_references
+from dylora.data.sources.e2e import Form
+from dylora.data.sources.score_files import read_hypotheses, read_references
 from dylora.errors import InputError
 from dylora.metrics.nlg import meteor
 from dylora.modules.text_scores import score_texts

@@ -10,10 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from dylora.callbacks.generated_text import GeneratedText
 from dylora.callbacks.predictions import write_json_lines
 from dylora.cli.base import DyLoRACLI, say
-from dylora.data.dart import DARTDataModule
-from dylora.data.e2e import E2EDataModule
-from dylora.data.restaurants import RestaurantTextDataModule
-from dylora.data.webnlg import WebNLGDataModule
+from dylora.data import DARTDataModule, E2EDataModule, RestaurantTextDataModule, WebNLGDataModule
 from dylora.modules.base import EveryRankModule
 from dylora.modules.generation import GenerationModule
 from dylora.runs.folders import free_path

@@ -1,13 +1,14 @@
 """Which rows go into which batch of which process, and how a batch is padded."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import torch
-from torch.utils.data import DistributedSampler, Sampler
+from torch.utils.data import DistributedSampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
 
+from dylora.data.completion import IGNORED
 from dylora.errors import InputError
 
 
@@ -59,7 +60,7 @@ class EvaluationSampler(DistributedSampler[Any]):
 
 
 class Collator:
-    """Rows to a batch of tensors, padded to its longest row.
+    """Rows of sentences to a batch of tensors, padded to its longest row.
 
     Args:
         tokenizer: Gives the padding token and its side.
@@ -73,25 +74,37 @@ class Collator:
         return dict(self._pad(rows))
 
 
-def loader_options(
-    rows: Any,  # noqa: ANN401 (a datasets.Dataset, which has no types)
-    sampler: Sampler[int],
-    batch_size: int,
-    num_workers: int,
-    collate_fn: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
-    seed: int,
-) -> dict[str, Any]:
-    """What every loader of this package is made with.
+class CompletionCollator:
+    """Rows of prompts and texts to a batch of tensors, padded to its longest row.
 
-    Its generator is its own, so that iterating draws nothing from the one that dropout uses.
+    Args:
+        pad_id: Token that fills `input_ids`; it may be the end token, since the mask tells padding apart.
+        side: Side that is filled: `left` where the model goes on writing at the end of the row, else `right`.
     """
-    return {
-        "dataset": rows,
-        "batch_size": batch_size,
-        "sampler": sampler,
-        "num_workers": num_workers,
-        "persistent_workers": num_workers > 0,
-        "collate_fn": collate_fn,
-        "pin_memory": torch.cuda.is_available(),
-        "generator": torch.Generator().manual_seed(seed),
-    }
+
+    def __init__(self, pad_id: int, side: Literal["left", "right"]) -> None:
+        self._pad_id = pad_id
+        self._side = side
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """The batch.
+
+        Returns:
+            `input_ids` (B, T), `attention_mask` (B, T) with 0 on padding, `index` (B,), and, where the rows have
+            labels, `labels` (B, T) or (B, T') with -100 outside the text.
+        """
+        inputs = [row["input_ids"] for row in rows]
+        batch = {
+            "input_ids": self._filled(inputs, self._pad_id),
+            "attention_mask": self._filled([[1] * len(ids) for ids in inputs], 0),
+            "index": torch.tensor([row["index"] for row in rows]),
+        }
+        if "labels" in rows[0]:
+            batch["labels"] = self._filled([row["labels"] for row in rows], IGNORED)
+        return batch
+
+    def _filled(self, rows: Sequence[list[int]], value: int) -> torch.Tensor:
+        width = max(map(len, rows))
+        if self._side == "left":
+            return torch.tensor([[value] * (width - len(row)) + row for row in rows])
+        return torch.tensor([row + [value] * (width - len(row)) for row in rows])

@@ -11,8 +11,10 @@ text with an end token in any case.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from datasets import Dataset  # type: ignore[import-untyped]
 from transformers import PreTrainedTokenizerBase
 
+from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED
 from dylora.errors import InputError
 
 IGNORED = -100  # The label that the loss leaves out.
@@ -74,6 +76,23 @@ class Row:
     labels: list[int]
     truncated: bool
     cut_text: bool = False
+
+
+def completion_rows(rows: Sequence[Row]) -> Dataset:
+    """The rows with the columns `input_ids`, `labels` (unless the rows are prompts alone), `index` (from 0).
+
+    Beside them, `length` (tokens of the longer of the two), `truncated` and `cut_text`.
+    """
+    columns: dict[str, list[object]] = {
+        "input_ids": [row.input_ids for row in rows],
+        "index": list(range(len(rows))),
+        LENGTH: [max(len(row.input_ids), len(row.labels)) for row in rows],
+        TRUNCATED: [row.truncated for row in rows],
+        CUT_TEXT: [row.cut_text for row in rows],
+    }
+    if any(row.labels for row in rows):
+        columns["labels"] = [row.labels for row in rows]
+    return Dataset.from_dict(columns)
 
 
 class CompletionEncoder:

@@ -1,30 +1,21 @@
 """Lightning data module of the sentence tasks: the eight of GLUE, and the embedded one."""
 
-import os
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, Sampler
-from transformers import PreTrainedTokenizerBase
+from typing_extensions import override
 
-from dylora.backbones.tokenizers import tokenizer_for
-from dylora.data.batching import Collator, EvaluationSampler, loader_options, train_sampler
-from dylora.data.module import TrainerAwareDataModule
-from dylora.data.resumable import ResumableLoader
+from dylora.data.base import CachedDataModule, Collate, Part
+from dylora.data.batching import Collator
+from dylora.data.cache import TRUNCATED
+from dylora.data.sentences import sentence_rows, token_limit
 from dylora.data.sources.glue import EMBEDDED, source_for
-from dylora.data.token_cache import default_cache_dir, token_limit, tokenised
-from dylora.errors import InputError, check_at_least
+from dylora.errors import InputError
 from dylora.tasks import get_task
 
-Stage = Literal["fit", "validate", "test", "predict"]
-Batch = dict[str, torch.Tensor]
 
-
-class GLUEDataModule(TrainerAwareDataModule):
+class GLUEDataModule(CachedDataModule):
     """Batches of a GLUE task, or of the embedded entailment task, tokenised once and cached.
 
     A batch holds `input_ids`, `attention_mask` and, where the tokenizer makes them, `token_type_ids`, each (B, T);
@@ -33,17 +24,12 @@ class GLUEDataModule(TrainerAwareDataModule):
 
     Args:
         task: `restaurants` (embedded) or a GLUE task: rte, mnli, sst2, mrpc, cola, qnli, qqp or stsb.
-        backbone: Backbone whose tokenizer is used: `builtin/roberta`, a local folder or a hub name.
         data_dir: Folder in the official GLUE TSV layout (the GLUE folder or the task's own); null takes the hub.
-        train_batch_size: Rows in a training batch of one process.
-        eval_batch_size: Rows in an evaluation batch of one process.
-        max_length: Number of tokens at which a row is cut; the tokenizer's own limit applies if it is lower.
-        num_workers: Processes that load batches; 0 loads them in the main process.
-        cache_dir: Folder for the tokenised data; null means ~/.cache/dylora (or $XDG_CACHE_HOME/dylora).
         predict_split: Split that `predict` runs over.
-        seed: Seed of the order of the training rows.
+        **options: As for every data module.
 
     Attributes:
+        name: The task.
         task_spec: The task's fields, labels, splits and metrics.
 
     Raises:
@@ -53,41 +39,21 @@ class GLUEDataModule(TrainerAwareDataModule):
     def __init__(
         self,
         task: str = EMBEDDED,
-        backbone: str = "builtin/roberta",
         data_dir: str | None = None,
-        train_batch_size: int = 32,
-        eval_batch_size: int = 32,
-        max_length: int = 512,
-        num_workers: int = 0,
-        cache_dir: str | None = None,
         predict_split: Literal["test", "validation"] = "test",
-        seed: int = 10,
+        **options: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__()
-        check_at_least("data", 1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
-        check_at_least("data", 0, num_workers=num_workers)
+        super().__init__(**options)
         if predict_split not in ("test", "validation"):
             raise InputError("data.predict_split", "test or validation", repr(predict_split), "choose one of the two")
         self.task_spec = get_task(task)
+        self.name = task
         self.predict_split = predict_split
-        self._backbone = backbone
         self._source = source_for(self.task_spec, data_dir)
-        self._batch_sizes = {"train": train_batch_size, "eval": eval_batch_size}
-        self._max_length = max_length
-        self._num_workers = num_workers
-        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
-        self._seed = seed
-        self._splits: dict[str, Dataset] = {}
 
-    @cached_property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The backbone's tokenizer."""
-        return tokenizer_for(self._backbone)
-
-    def split_names(self, stage: str) -> tuple[str, ...]:
-        """The splits that a stage needs, evaluation splits in the order of their loaders.
-
-        MNLI's mismatched splits are left out where only the matched ones exist.
+    @override
+    def parts(self, stage: str) -> tuple[Part, ...]:
+        """The splits that a stage needs; MNLI's mismatched ones are left out where only the matched ones exist.
 
         Args:
             stage: `fit`, `validate`, `test` or `predict`.
@@ -102,96 +68,40 @@ class GLUEDataModule(TrainerAwareDataModule):
         if stage == "test" or (stage == "predict" and self.predict_split == "test"):
             return self._present(self.task_spec.test_splits)
         validation = self._present(self.task_spec.validation_splits)
-        return ("train", *validation) if stage == "fit" else validation
+        return (Part("train"), *validation) if stage == "fit" else validation
 
-    def _present(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _present(self, names: tuple[str, ...]) -> tuple[Part, ...]:
         """Without missing splits behind the first; reading a missing first one gives the proper error."""
         present = self._source.splits()
-        return (names[0], *(name for name in names[1:] if name in present))
+        return tuple(Part(name) for name in (names[0], *(name for name in names[1:] if name in present)))
 
-    def prepare_data(self) -> None:
-        """Tokenise what the cache does not have yet; Lightning calls it in one process of a machine.
+    @override
+    def cache_key(self, part: Part) -> tuple[str, ...]:
+        """The rows, the tokenizer, the limit and the columns that are tokenised."""
+        key = self._source.key(part.split)
+        return (key, self.tokenizer_key, str(self._limit), *self.task_spec.text_fields)
 
-        Raises:
-            InputError: If the data, the tokenizer or the cache folder is unusable.
-        """
-        stage = self.trainer.state.fn if self.trainer is not None else None
-        for split in self.split_names(stage or "fit"):
-            self._tokenised(split)
+    @property
+    def _limit(self) -> int:
+        return token_limit(self.tokenizer, self._max_length, len(self.task_spec.text_fields))
 
-    def setup(self, stage: str) -> None:
-        """Read the stage's splits from the cache and report what was cut or is missing.
+    @override
+    def make_rows(self, part: Part) -> Dataset:
+        """The split's rows, tokenised."""
+        return sentence_rows(self._source.rows(part.split), self.task_spec.text_fields, self.tokenizer, self._limit)
 
-        Args:
-            stage: `fit`, `validate`, `test` or `predict`.
+    @override
+    def collator(self, part: Part) -> Collate:
+        """Padding with the tokenizer's own token, on its own side."""
+        return Collator(self.tokenizer)
 
-        Raises:
-            InputError: As in `prepare_data`.
-        """
-        for split in self.split_names(stage):
-            if split not in self._splits:
-                self._splits[split] = self._tokenised(split)
-                self._report_truncated(split)
-            if self._is_matched_alone(split):
-                rank_zero_info(f"MNLI: there is no mismatched file beside {split}, the matched one is used alone")
-
-    def _is_matched_alone(self, split: str) -> bool:
-        return split.endswith("_matched") and split.replace("_matched", "_mismatched") not in self._source.splits()
-
-    def _tokenised(self, split: str) -> Dataset:
-        return tokenised(
-            f"{self.task_spec.name}-{split}",
-            self._source.key(split),
-            lambda: self._source.rows(split),
-            self.task_spec.text_fields,
-            self.tokenizer,
-            self._max_length,
-            self._cache_dir,
-        )
-
-    def _report_truncated(self, split: str) -> None:
-        cut = sum(self._splits[split]["truncated"][:])
-        if cut:
-            limit = token_limit(self.tokenizer, self._max_length, len(self.task_spec.text_fields))
-            total = len(self._splits[split])
-            rank_zero_info(f"{self.task_spec.name} {split}: cut {cut} of {total} rows at {limit} tokens")
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Training batches of rows of similar length, in an order that depends on the seed and the epoch."""
-        batch_size = self._batch_sizes["train"]
-        sampler = train_sampler(self._lengths("train"), batch_size, *self.processes(), self._seed)
-        return ResumableLoader(**self._options("train", sampler, batch_size), position=self.batches_done)
-
-    def val_dataloader(self) -> list[DataLoader[Any]]:
-        """One loader for each validation split that exists."""
-        return self._evaluation_loaders("validate")
-
-    def test_dataloader(self) -> list[DataLoader[Any]]:
-        """The embedded task's test split.
-
-        Raises:
-            InputError: If the task is one of GLUE's, whose test labels are not public.
-        """
-        return self._evaluation_loaders("test")
-
-    def predict_dataloader(self) -> list[DataLoader[Any]]:
-        """One loader for each part of `predict_split` that exists."""
-        return self._evaluation_loaders("predict")
-
-    def _evaluation_loaders(self, stage: Stage) -> list[DataLoader[Any]]:
-        return [self._evaluation_loader(split) for split in self.split_names(stage)]
-
-    def _evaluation_loader(self, split: str) -> DataLoader[Any]:
-        sampler = EvaluationSampler(self._lengths(split), *self.processes())
-        return DataLoader(**self._options(split, sampler, self._batch_sizes["eval"]))
-
-    def _lengths(self, split: str) -> list[int]:
-        lengths: list[int] = self._splits[split]["length"][:]
-        return lengths
-
-    def _options(self, split: str, sampler: Sampler[int], batch_size: int) -> dict[str, Any]:
-        if self._num_workers:
-            # Tokenising is over; without this line the tokenizers library warns about every forked worker.
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        rows = self._splits[split].remove_columns(["length", "truncated"])
-        return loader_options(rows, sampler, batch_size, self._num_workers, Collator(self.tokenizer), self._seed)
+    @override
+    def report(self, part: Part) -> None:
+        """Tell how many rows were cut, and where MNLI's mismatched file is missing."""
+        truncated = self.rows(part)[TRUNCATED][:]
+        if any(truncated):
+            cut = f"cut {sum(truncated)} of {len(truncated)} rows at {self._limit} tokens"
+            rank_zero_info(f"{self.name} {part.split}: {cut}")
+        other = part.split.replace("_matched", "_mismatched")
+        if other != part.split and other not in self._source.splits():
+            rank_zero_info(f"MNLI: there is no mismatched file beside {part.split}, the matched one is used alone")

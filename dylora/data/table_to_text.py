@@ -1,40 +1,28 @@
-"""Lightning data module that the table-to-text sets share: rows to train on, prompts to generate from."""
+"""Lightning data modules of the table-to-text sets: rows to train on, prompts to generate from."""
 
-import os
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
+from typing_extensions import override
 
 from dylora.backbones.architecture import Architecture, architecture_of
-from dylora.backbones.tokenizers import tokenizer_digest, tokenizer_for
-from dylora.data.batching import EvaluationSampler, loader_options, train_sampler
-from dylora.data.completion import CompletionEncoder, Limits, Row, limits
-from dylora.data.completion_batching import CompletionCollator
-from dylora.data.completion_cache import encoded
-from dylora.data.module import TrainerAwareDataModule
-from dylora.data.resumable import ResumableLoader
-from dylora.data.sources.text import TextSource
-from dylora.data.text_items import Entry, Item, group, pairs
-from dylora.data.token_cache import default_cache_dir
+from dylora.backbones.tokenizers import tokenizer_for
+from dylora.data.base import CachedDataModule, Collate, Part
+from dylora.data.batching import CompletionCollator
+from dylora.data.cache import CUT_TEXT, TRUNCATED
+from dylora.data.completion import CompletionEncoder, Limits, completion_rows, limits
+from dylora.data.sources import dart, e2e, restaurants, webnlg
+from dylora.data.sources.text import TextSource, source_for
+from dylora.data.sources.text_items import Entry, Item, group, pairs
 from dylora.errors import InputError, check_at_least
 
-Kind = Literal["pairs", "prompts"]
-
-# What each stage reads, in the order of its loaders.
-_NEEDED: dict[str, tuple[tuple[str, Kind], ...]] = {
-    "fit": (("train", "pairs"), ("validation", "pairs"), ("validation", "prompts")),
-    "validate": (("validation", "pairs"), ("validation", "prompts")),
-    "test": (("test", "prompts"),),
-    "predict": (("test", "prompts"),),
-}
+_PAIRS, _PROMPTS = "pairs", "prompts"
 
 
-class TableToTextDataModule(TrainerAwareDataModule):
+class TableToTextDataModule(CachedDataModule):
     """Batches of one table-to-text set, tokenised once and cached.
 
     A teacher-forced batch holds `input_ids` and `attention_mask` (B, T), padded on the right, `labels` (B, T), -100
@@ -51,16 +39,13 @@ class TableToTextDataModule(TrainerAwareDataModule):
         gguf_file: Name of a GGUF file in the backbone's folder, to be read in place of its other files.
         train_batch_size: Rows in a training batch of one process.
         eval_batch_size: Rows in an evaluation batch of one process.
-        max_length: Number of tokens of prompt and text together at which a row is cut.
         max_context: Number of tokens at which a prompt is cut; the last ones are kept.
         generate_examples: Number of validation items, the first ones, to generate from each epoch; 0 for none.
-        num_workers: Processes that load batches; 0 loads them in the main process.
-        cache_dir: Folder for the tokenised data; null means ~/.cache/dylora (or $XDG_CACHE_HOME/dylora).
-        seed: Seed of the order of the training rows.
+        **options: As for every data module.
 
     Attributes:
+        name: The set's name with its form where it has two: `e2e-official` or `e2e-respaced`.
         set_name: `e2e`, `webnlg`, `dart` or `restaurants`.
-        full_name: The set's name with its form, for results: `e2e-official` or `e2e-respaced`.
 
     Raises:
         InputError: If a number is out of range.
@@ -73,33 +58,31 @@ class TableToTextDataModule(TrainerAwareDataModule):
         gguf_file: str | None = None,
         train_batch_size: int = 8,
         eval_batch_size: int = 16,
-        max_length: int = 512,
         max_context: int = 448,
         generate_examples: int = 32,
-        num_workers: int = 0,
-        cache_dir: str | None = None,
-        seed: int = 10,
+        **options: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__()
-        check_at_least("data", 1, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size)
-        check_at_least("data", 0, generate_examples=generate_examples, num_workers=num_workers)
+        super().__init__(
+            backbone=backbone, train_batch_size=train_batch_size, eval_batch_size=eval_batch_size, **options
+        )
+        check_at_least("data", 0, generate_examples=generate_examples)
+        self.name = source.full_name
         self.set_name = source.name
-        self.full_name = source.full_name
         self._source = source
-        self._backbone = backbone
         self._gguf_file = gguf_file
-        self._batch_sizes = {"train": train_batch_size, "eval": eval_batch_size}
-        self._max_length = max_length
         self._max_context = max_context
         self._generate_examples = generate_examples
-        self._num_workers = num_workers
-        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
-        self._seed = seed
         self._entries: dict[str, list[Entry]] = {}
         self._items: dict[str, list[Item]] = {}
-        self._rows: dict[tuple[str, Kind], Dataset] = {}
+
+    @property
+    @override
+    def task_name(self) -> str:
+        """The set, by which a model for this data chooses its scores."""
+        return self.set_name
 
     @cached_property
+    @override
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The backbone's tokenizer.
 
@@ -144,19 +127,23 @@ class TableToTextDataModule(TrainerAwareDataModule):
             self._entries[split] = self._source.entries(split)
             rejected = sum(len(entry.rejected) for entry in self._entries[split])
             if rejected:
-                rank_zero_info(f"{self.full_name} {split}: left out {rejected} texts that the set marks as faulty")
+                rank_zero_info(f"{self.name} {split}: left out {rejected} texts that the set marks as faulty")
         return self._entries[split]
 
-    def prepare_data(self) -> None:
-        """Tokenise what the cache does not have yet; Lightning calls it in one process of a machine.
+    @override
+    def parts(self, stage: str) -> tuple[Part, ...]:
+        """Pairs and prompts of the validation split, after the training pairs for `fit`; else the test prompts.
 
-        Raises:
-            InputError: If the data, the tokenizer or the cache folder is unusable.
+        Args:
+            stage: `fit`, `validate`, `test` or `predict`.
         """
-        stage = self.trainer.state.fn if self.trainer is not None else None
-        for split, kind in _NEEDED[stage or "fit"]:
-            self._encoded(split, kind)
+        if stage in ("test", "predict"):
+            return (Part("test", _PROMPTS),)
+        prompts = (Part("validation", _PROMPTS),) if self._generate_examples else ()
+        training = (Part("train", _PAIRS),) if stage == "fit" else ()
+        return (*training, Part("validation", _PAIRS), *prompts)
 
+    @override
     def setup(self, stage: str) -> None:
         """Read the stage's rows from the cache and report what was cut or left out.
 
@@ -166,79 +153,117 @@ class TableToTextDataModule(TrainerAwareDataModule):
         Raises:
             InputError: As in `prepare_data`, or if the test set has no references and the stage is `test`.
         """
-        if stage == "test":
-            self._check_references()
-        for split, kind in _NEEDED[stage]:
-            if (split, kind) not in self._rows:
-                self._rows[split, kind] = self._encoded(split, kind)
-                self._report(split, kind)
-
-    def _check_references(self) -> None:
-        if not any(item.references for item in self.items("test")):
+        if stage == "test" and not any(item.references for item in self.items("test")):
             allowed = "predict where the test file has no references"
-            raise InputError("test", allowed, self.full_name, "put the test file with references beside it")
+            raise InputError("test", allowed, self.name, "put the test file with references beside it")
+        super().setup(stage)
 
-    def _encoded(self, split: str, kind: Kind) -> Dataset:
-        parts = (kind, self._source.key(split), *self._encoding)
-        return encoded(f"{self.full_name}-{split}-{kind}", parts, lambda: self._encode(split, kind), self._cache_dir)
-
-    @cached_property
-    def _encoding(self) -> tuple[str, ...]:
-        """What decides, beside the texts, which rows are made."""
+    @override
+    def cache_key(self, part: Part) -> tuple[str, ...]:
+        """The form of the rows, the entries, the tokenizer and the limits."""
         shape = (str(self.limits.row), str(self.limits.prompt), str(self.is_encoder_decoder))
-        return (tokenizer_digest(self.tokenizer), *shape)
+        return (part.form, self._source.key(part.split), self.tokenizer_key, *shape)
 
-    def _encode(self, split: str, kind: Kind) -> list[Row]:
+    @override
+    def make_rows(self, part: Part) -> Dataset:
+        """The pairs of a split, or the prompts of its items, as token ids."""
         encoder = CompletionEncoder(self.tokenizer, self.is_encoder_decoder, self.limits)
-        if kind == "pairs":
-            return encoder.pairs(pairs(self._read(split)))
-        return encoder.prompts([item.source for item in self.items(split)])
+        if part.form == _PAIRS:
+            return completion_rows(encoder.pairs(pairs(self._read(part.split))))
+        return completion_rows(encoder.prompts([item.source for item in self.items(part.split)]))
 
-    def _report(self, split: str, kind: Kind) -> None:
-        rows = self._rows[split, kind]
-        where = f"{self.full_name} {split}"
-        prompts, texts = sum(rows["truncated"][:]), sum(rows["cut_text"][:])
+    @override
+    def rows(self, part: Part) -> Dataset:
+        """All rows of a part, of the validation prompts the first `generate_examples`."""
+        rows = super().rows(part)
+        if part == Part("validation", _PROMPTS):
+            return rows.select(range(min(self._generate_examples, len(rows))))
+        return rows
+
+    @override
+    def collator(self, part: Part) -> Collate:
+        """Padding on the left where a decoder goes on writing at the end of the row, else on the right."""
+        side: Literal["left", "right"] = "left" if part.form == _PROMPTS and not self.is_encoder_decoder else "right"
+        pad_id = self.tokenizer.pad_token_id
+        assert isinstance(pad_id, int)
+        return CompletionCollator(pad_id, side)
+
+    @override
+    def report(self, part: Part) -> None:
+        """Tell how many prompts and texts of all were cut."""
+        rows = super().rows(part)
+        prompts, texts = sum(rows[TRUNCATED][:]), sum(rows[CUT_TEXT][:])
+        where = f"{self.name} {part.split}"
         if prompts:
             rank_zero_info(f"{where}: cut {prompts} of {len(rows)} prompts to their last {self.limits.prompt} tokens")
         if texts:
             rank_zero_info(f"{where}: cut {texts} of {len(rows)} texts, at {self.limits.row} tokens")
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Teacher-forced batches of rows of similar length, in an order that depends on the seed and the epoch."""
-        batch_size = self._batch_sizes["train"]
-        rows = self._rows["train", "pairs"]
-        sampler = train_sampler(rows["length"][:], batch_size, *self.processes(), self._seed)
-        return ResumableLoader(**self._options(rows, "pairs", sampler, batch_size), position=self.batches_done)
 
-    def val_dataloader(self) -> list[DataLoader[Any]]:
-        """Teacher-forced pairs, and the prompts of the first `generate_examples` items unless that is 0."""
-        loaders = [self._evaluation_loader(self._rows["validation", "pairs"], "pairs")]
-        if self._generate_examples:
-            prompts = self._rows["validation", "prompts"]
-            first = prompts.select(range(min(self._generate_examples, len(prompts))))
-            loaders.append(self._evaluation_loader(first, "prompts"))
-        return loaders
+class E2EDataModule(TableToTextDataModule):
+    """Batches of the E2E set: 42,061 training pairs, 630 test items; the official release, not the cleaned one.
 
-    def test_dataloader(self) -> list[DataLoader[Any]]:
-        """The prompts of all test items."""
-        return [self._evaluation_loader(self._rows["test", "prompts"], "prompts")]
+    Args:
+        form: Form of the texts: `official` as published, or `respaced`, the form that the LoRA code base trains on and
+            scores against, with other slot names and punctuation set off by spaces. Scores of the two do not compare.
+        data_dir: Folder of the official CSV files (its own or one with a folder `e2e`); null takes the hub.
+        **options: As for every table-to-text set.
 
-    def predict_dataloader(self) -> list[DataLoader[Any]]:
-        """The prompts of all test items."""
-        return self.test_dataloader()
+    Raises:
+        InputError: If the form is unknown, a number is out of range or the folder does not exist.
+    """
 
-    def _evaluation_loader(self, rows: Dataset, kind: Kind) -> DataLoader[Any]:
-        sampler = EvaluationSampler(rows["length"][:], *self.processes())
-        return DataLoader(**self._options(rows, kind, sampler, self._batch_sizes["eval"]))
+    def __init__(self, form: e2e.Form = "official", data_dir: str | None = None, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(source_for(e2e.corpus(form), data_dir), **options)
 
-    def _options(self, rows: Dataset, kind: Kind, sampler: Sampler[int], batch_size: int) -> dict[str, Any]:
-        if self._num_workers:
-            # Tokenising is over; without this line the tokenizers library warns about every forked worker.
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        side: Literal["left", "right"] = "left" if kind == "prompts" and not self.is_encoder_decoder else "right"
-        pad_id = self.tokenizer.pad_token_id
-        assert pad_id is not None
-        rows = rows.remove_columns(["length", "truncated", "cut_text"])
-        return loader_options(
-            rows, sampler, batch_size, self._num_workers, CompletionCollator(pad_id, side), self._seed
-        )
+
+class WebNLGDataModule(TableToTextDataModule):
+    """Batches of WebNLG 2017: 18,025 training pairs, 1,862 test items, 971 of seen and 891 of unseen categories.
+
+    Texts that are marked `toFix` are left out. Items are scored against their first 6 references at most.
+
+    Args:
+        data_dir: Folder of the official files as JSON (its own or one with a folder `webnlg`); null takes the hub.
+        **options: As for every table-to-text set.
+
+    Raises:
+        InputError: If a number is out of range or the folder does not exist.
+    """
+
+    def __init__(self, data_dir: str | None = None, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(source_for(webnlg.corpus(), data_dir), **options)
+
+
+class DARTDataModule(TableToTextDataModule):
+    """Batches of DART v1.1.1: 62,659 training pairs, 4,159 test items, scored against their first 6 references at most.
+
+    Args:
+        data_dir: Folder of the official JSON files (its own or one with a folder `dart`); null takes the hub.
+        **options: As for every table-to-text set.
+
+    Raises:
+        InputError: If a number is out of range or the folder does not exist.
+    """
+
+    def __init__(self, data_dir: str | None = None, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(source_for(dart.corpus(), data_dir), **options)
+
+
+class RestaurantTextDataModule(TableToTextDataModule):
+    """Batches of the embedded set: 2,000 training records with 4 texts each, 250 for validation, 250 for the test.
+
+    Args:
+        **options: As for every table-to-text set.
+
+    Raises:
+        InputError: If a number is out of range.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(restaurants.EmbeddedSource(), **options)
+
+    @property
+    @override
+    def run_name(self) -> str:
+        """The embedded set shares its name with a sentence task, and runs do not share a folder."""
+        return f"{self.set_name}_text"

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.adapt import task_head
-from dylora.adapters.targets import is_linear_like
+from dylora.adapters.linear import is_linear_like
 from dylora.errors import InputError
 from dylora.methods.hard_concrete import fixed_gates, open_probability, sample_gates
 
@@ -94,7 +94,8 @@ def factorise(model: nn.Module) -> None:
     head = {id(parameter) for parameter in task_head(model)}
     gated: dict[nn.Module, GatedLinear] = {}
     for name, module in every:
-        if name.startswith(stacks) and is_linear_like(module) and id(module.weight) not in head:
+        own = {id(parameter) for parameter in module.parameters(recurse=False)}
+        if name.startswith(stacks) and is_linear_like(module) and not own & head:
             gated[module] = gated.get(module) or _gated(module)
             model.set_submodule(name, gated[module])
     if not gated:
@@ -108,7 +109,7 @@ def gated_layers(model: nn.Module) -> dict[str, GatedLinear]:
 
 
 def _gated(module: nn.Module) -> GatedLinear:
-    weight = module.weight
+    weight = getattr(module, "weight", None)  # packed under another name in some quantised layers
     if not (isinstance(weight, nn.Parameter) and weight.is_floating_point()):
         raise InputError("model.method", "another one than flop for quantised weights", "flop", "use method adapter")
     return GatedLinear(module)

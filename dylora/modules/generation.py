@@ -15,7 +15,7 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.optim import OptimizerName
 from dylora.backbones.load import load_generator
 from dylora.data.completion import IGNORED
-from dylora.data.text_items import Item
+from dylora.data.sources.text_items import Item
 from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
 from dylora.errors import InputError
 from dylora.methods.flop import FlopConfig

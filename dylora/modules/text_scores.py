@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dylora.data.text_items import Item
+from dylora.data.sources.text_items import Item
 from dylora.metrics.nlg import dart_scores, e2e_scores, ptb_text, rouge_l, webnlg_scores
 
 _TABLE_SCORES = ("bleu", "bleu_multi", "meteor", "ter_pyter", "ter_tercom")

@@ -107,7 +107,7 @@ def slurm(runs: Sequence[Run], folder: Path, options: Mapping[str, Any]) -> Resu
         executor = submitit.AutoExecutor(folder=folder / "%j", cluster=cluster)
         executor.update_parameters(**parameters)
     except (RuntimeError, ValueError, NameError) as error:
-        given = str(error).splitlines()[0]
+        given = str(error).partition("\n")[0]
         fix = "--engine_option cluster=local tries it on this machine"
         raise InputError("--engine_option", "of a cluster that is there", given, fix) from error
     with executor.batch():
@@ -147,7 +147,7 @@ def _ended(run: Run, error: BaseException | None) -> RunRecord:
     record = read_record(run.place) or run.record()
     if error is None:
         return record
-    words = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    words = str(error).strip().rpartition("\n")[2] or type(error).__name__
     record = replace(record, status="failed", error=words)
     record.write(run.place)
     return record

@@ -108,7 +108,7 @@ def _lost_seconds(run: Run, record: RunRecord) -> float:
 def _last_words(path: Path, status: int) -> str:
     """The last line that a failed command printed."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         lines = []
     words = next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -81,10 +81,9 @@ def test_merging_at_a_rank_outside_the_range_changes_nothing(adapted, token_ids)
 
 
 def test_a_quantised_or_tied_weight_is_not_merged_and_nothing_changes(adapted, token_ids):
-    quantised, tied = (
-        adapted(),
-        adapted("gpt2", AutoModelForCausalLM, config=DyLoRAConfig(4, target_modules=["lm_head"])),
-    )
+    config = DyLoRAConfig(4, target_modules=["lm_head"])
+    quantised, tied = adapted(), adapted("llama", AutoModelForCausalLM, config=config, tie_word_embeddings=False)
+    tied.model.embed_tokens.weight = tied.lm_head.base_layer.weight
     last = adapted_layers(quantised)[-1].base_layer
     before = adapted_layers(quantised)[0].weight.clone()
     last.weight = nn.Parameter(last.weight.to(torch.int8), requires_grad=False)

@@ -11,8 +11,9 @@ from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.factors import LowRankFactors, _spread
-from dylora.adapters.layers import DyLoRAConv1D, DyLoRALinear
+from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.rank_state import RankState
+from dylora.adapters.slices import in_every_group, side_by_side
 
 MAX_RANK, D_IN, D_OUT, ALPHA = 4, 6, 5, 12.0
 RANKS = range(1, MAX_RANK + 1)
@@ -35,7 +36,7 @@ def fill(module):
 
 def linear(scaling="alpha/b", dtype=torch.float64, bias=True, dropout=0.0):
     state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling, dropout=dropout), MAX_RANK)
-    layer = DyLoRALinear(nn.Linear(D_IN, D_OUT, bias=bias).requires_grad_(False), state)
+    layer = AdaptedLayer(nn.Linear(D_IN, D_OUT, bias=bias).requires_grad_(False), state)
     return fill(layer).to(dtype), state
 
 
@@ -43,7 +44,8 @@ def fused(scaling="alpha/b", dtype=torch.float64, thirds=("q", "v")):
     state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling), MAX_RANK)
     base = Conv1D(3 * D_IN, D_IN)
     nn.init.normal_(base.bias)
-    layer = DyLoRAConv1D(base.requires_grad_(False), state, thirds)
+    slices = {name: part for name, part in side_by_side(q=D_IN, k=D_IN, v=D_IN).items() if name in thirds}
+    layer = AdaptedLayer(base.requires_grad_(False), state, slices)
     return fill(layer).to(dtype), state
 
 
@@ -62,7 +64,29 @@ def slow_fused(layer, x, rank, scaling="alpha/b"):
     return reference.fused_forward(x, layer.base_layer.weight, layer.base_layer.bias, factors, rank, ALPHA, scaling)
 
 
-LAYERS = {"linear": (linear, slow_linear), "fused": (fused, slow_fused)}
+def interleaved(scaling="alpha/b", dtype=torch.float64):
+    """A linear layer of two heads, each with its query, key and value columns after the other: q k v v v q k v v v."""
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling), MAX_RANK)
+    slices = in_every_group(2, q=1, k=1, v=3)
+    layer = AdaptedLayer(nn.Linear(D_IN, 10).requires_grad_(False), state, {name: slices[name] for name in ("q", "v")})
+    return fill(layer).to(dtype), state
+
+
+def slow_interleaved(layer, x, rank, scaling="alpha/b"):
+    products = {n: reference.low_rank(x, f.lora_A, f.lora_B, rank, ALPHA, scaling) for n, f in layer.factors.items()}
+    base = layer.base_layer
+    q, v, zero = products["q"], products["v"], torch.zeros(x.shape[:-1], dtype=x.dtype)
+    q, v = q.unbind(-1), v.unbind(-1)
+    added = [q[0], zero, *v[:3], q[1], zero, *v[3:]]
+    rows = [(x * base.weight[i, :]).sum(dim=-1) + base.bias[i] + added[i] for i in range(10)]
+    return torch.stack(rows, dim=-1)
+
+
+LAYERS = {
+    "linear": (linear, slow_linear),
+    "fused": (fused, slow_fused),
+    "interleaved": (interleaved, slow_interleaved),
+}
 each_layer = pytest.mark.parametrize(("make", "slow"), LAYERS.values(), ids=LAYERS.keys())
 
 
@@ -213,8 +237,8 @@ def test_any_thirds_of_a_fused_projection_can_be_adapted(thirds):
 
 def test_a_whole_conv1d_is_a_linear_layer_with_its_weight_transposed():
     state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b"), 3)
-    layer = fill(DyLoRAConv1D(Conv1D(D_OUT, D_IN), state)).double()
-    f, base, x = layer.factors["all"], layer.base_layer, batch(2, 3)
+    layer = fill(AdaptedLayer(Conv1D(D_OUT, D_IN), state)).double()
+    f, base, x = layer.factors, layer.base_layer, batch(2, 3)
     expected = reference.linear_forward(x, base.weight.T, base.bias, f.lora_A, f.lora_B, 3, ALPHA, "alpha/b")
     torch.testing.assert_close(layer(x), expected, **TOLERANCE[torch.float64])
 
@@ -244,8 +268,8 @@ def peft_lora(model):
 def test_at_max_rank_it_is_pefts_lora(scaling):
     base = TwoLayers()
     state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling=scaling), MAX_RANK)
-    ours = fill(nn.Sequential(DyLoRALinear(base.linear, state), nn.Tanh(), DyLoRAConv1D(base.conv, state)))
-    pairs = [(ours[0].factors, "linear", "default"), (ours[2].factors["all"], "conv", "conv")]
+    ours = fill(nn.Sequential(AdaptedLayer(base.linear, state), nn.Tanh(), AdaptedLayer(base.conv, state)))
+    pairs = [(ours[0].factors, "linear", "default"), (ours[2].factors, "conv", "conv")]
     theirs = peft_lora(base)
     layers = dict(theirs.base_model.model.named_modules())
     with torch.no_grad():
@@ -409,7 +433,7 @@ class Int8Linear(nn.Module):
 def test_any_linear_like_layer_is_called_through_its_own_forward():
     base = Int8Linear()
     state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA, scaling="alpha/b"), 2)
-    layer = fill(DyLoRALinear(base, state)).double()
+    layer = fill(AdaptedLayer(base, state)).double()
     f, x = layer.factors, batch(3)
     expected = base(x) + reference.low_rank(x, f.lora_A, f.lora_B, 2, ALPHA, "alpha/b")
     torch.testing.assert_close(layer(x), expected, **TOLERANCE[torch.float64])
@@ -438,3 +462,70 @@ def test_with_a_rank_per_row_all_rows_up_to_the_largest_are_updated():
     state = RankState(DyLoRAConfig(MAX_RANK), MAX_RANK)
     state.set(torch.tensor([1, 3, 2]), frozen=False)
     assert list(range(MAX_RANK))[state.updated_rows] == [0, 1, 2]
+
+
+def split_and_concatenate(layer, x):
+    """The adapted output with every slice cut out, added to and put together again."""
+    out, parts, start = layer.base_layer(x), [], 0
+    for name in ("q", "k", "v"):
+        part = out[..., start : start + D_IN]
+        parts.append(part + layer.factors[name](x).to(part.dtype) if name in layer.factors else part)
+        start += D_IN
+    return torch.cat(parts, dim=-1)
+
+
+@pytest.mark.parametrize("kind", ["fp32", "bf16 backbone", "autocast", "inference mode", "no grad", "a rank per row"])
+def test_adding_to_slices_gives_the_bits_of_splitting_and_concatenating(kind):
+    layer, state = fused(dtype=torch.float32)
+    state.set(torch.tensor([2, 4]) if kind == "a rank per row" else 3, frozen=False)
+    x = batch(2, 5, dtype=torch.float32).detach()
+    if kind == "bf16 backbone":
+        layer.base_layer.bfloat16()
+        x = x.bfloat16()
+    grad = torch.inference_mode() if kind == "inference mode" else torch.set_grad_enabled(kind != "no grad")
+    with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"), grad:
+        assert torch.equal(layer(x), split_and_concatenate(layer, x))
+
+
+def test_adding_to_slices_gives_the_gradients_of_splitting_and_concatenating_to_the_bit():
+    layer, state = fused(dtype=torch.float32)
+    state.set(3, frozen=False)
+    x = batch(2, 5, dtype=torch.float32)
+    inputs = [x, *factors_of(layer)]
+    fast = torch.autograd.grad(loss_of(layer(x)), inputs)
+    slow = torch.autograd.grad(loss_of(split_and_concatenate(layer, x)), inputs)
+    assert all(torch.equal(a, b) for a, b in zip(fast, slow, strict=True))
+
+
+def test_an_output_that_an_autograd_function_made_as_a_view_is_not_changed_in_place():
+    class Viewed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone().view(-1, 3 * D_IN)
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad
+
+    class Quantised(nn.Linear):
+        def forward(self, x):
+            return Viewed.apply(super().forward(x))
+
+    state = RankState(DyLoRAConfig(MAX_RANK, alpha=ALPHA), MAX_RANK)
+    slices = side_by_side(q=D_IN, k=D_IN, v=D_IN)
+    layer = fill(AdaptedLayer(Quantised(D_IN, 3 * D_IN), state, slices)).double()
+    plain = AdaptedLayer(nn.Linear(D_IN, 3 * D_IN), state, slices).double()
+    plain.load_state_dict(layer.state_dict())
+    x = batch(4)
+    assert torch.equal(layer(x), plain(x))
+    layer(x).sum().backward()
+
+
+def test_the_factors_keep_their_names():
+    assert {name for name, _ in linear()[0].named_parameters() if "lora" in name} == {
+        "factors.lora_A",
+        "factors.lora_B",
+    }
+    assert {name for name, _ in fused()[0].named_parameters() if "lora" in name} == {
+        f"factors.{part}.lora_{kind}" for part in "qv" for kind in "AB"
+    }

@@ -1,6 +1,5 @@
 """A run, and what evaluation commands find of it afterwards."""
 
-import json
 import signal
 
 import pytest
@@ -77,7 +76,7 @@ def test_predict_writes_each_rank_in_the_order_of_the_data_and_nothing_over(trai
     monkeypatch.chdir(trained)
     arguments = ["predict", "--rank", "1,3", "--output", str(tmp_path / "out"), "--data.eval_batch_size", "64"]
     main(arguments)
-    records = [json.loads(line) for line in (tmp_path / "out" / "test.jsonl").read_text().splitlines()]
+    records = tiny.records_of(tmp_path / "out" / "test.jsonl")
     assert [record["index"] for record in records] == list(range(len(records)))
     for record in records:
         assert set(record["ranks"]) == {"1", "3"}

@@ -103,7 +103,7 @@ def test_there_is_nothing_to_cut(run, method, refused):
 
 def test_predictions_are_those_of_the_single_rank(run, tmp_path):
     main(["predict", "--ckpt_path", str(run / "checkpoints" / "best.ckpt"), "--output", str(tmp_path)])
-    record = json.loads((tmp_path / "test.jsonl").read_text().splitlines()[0])
+    record = tiny.records_of(tmp_path / "test.jsonl")[0]
     assert set(record["ranks"]) == {"4"}
 
 

@@ -70,8 +70,7 @@ def test_two_processes_share_ranks_adapters_and_the_figures_of_one(options, tmp_
     out = _command(["predict", *checkpoint, *alone, "--data.predict_split=validation", "--output=alone"], tmp_path)
     _command(["predict", *checkpoint, "--data.predict_split=validation", "--output=together"], tmp_path)
     assert "Written: alone/validation.jsonl" in out.stdout
-    texts = [(tmp_path / name / "validation.jsonl").read_text().splitlines() for name in ("alone", "together")]
-    records = [[json.loads(line) for line in lines] for lines in texts]
+    records = [tiny.records_of(tmp_path / name / "validation.jsonl") for name in ("alone", "together")]
     assert [record["index"] for record in records[1]] == list(range(37))
     labels = [("entailment", "not_entailment")[i % 3 == 0] for i in range(37)]
     for rank in ("1", "2", "3", "4"):

@@ -1,9 +1,12 @@
 """`score`: the official scores of two files."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from dylora.callbacks.predictions import write_json_lines
 from dylora.cli import main
 
 
@@ -36,6 +39,29 @@ def test_ter_counts_the_edits_of_a_text(write, capsys):
     references = write("r.jsonl", [json.dumps(["a b c d"])])
     main(["score", "--set", "dart", "--hypotheses", str(hypotheses), "--references", str(references)])
     assert _scores(capsys)[1]["ter_tercom"] == "0.250000"  # one substitution of four words
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\x0b"])
+def test_what_dylora_wrote_is_scored_whatever_separators_the_texts_hold(separator, tmp_path, capsys):
+    texts = [f"The Ox is a cheap{separator}pub by the river.", "Alimentum serves Indian food in the city centre."]
+    file = tmp_path / "rank_1.jsonl"
+    write_json_lines(file, [{"output": text, "references": [text]} for text in texts])
+    main(["score", "--set", "dart", "--hypotheses", str(file), "--references", str(file)])
+    heading, scores = _scores(capsys)
+    assert heading == "dart: 2 items, 2 references"
+    assert (scores["bleu"], scores["ter_tercom"]) == ("1.000000", "0.000000")
+
+
+def test_no_training_library_is_loaded_for_it(write):
+    files = f"{str(write('h.txt', ['a pub']))!r}, '--references', {str(write('r.txt', ['a pub']))!r}"
+    program = (
+        "import sys, importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'pycocoevalcap' else find(name, *a)\n"
+        f"from dylora.cli import main; main(['score', '--set', 'e2e', '--hypotheses', {files}])\n"
+        "print(sorted({'torch', 'lightning', 'transformers', 'datasets', 'torchmetrics'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 def test_files_of_different_length_are_refused(write, refused):

@@ -1,7 +1,5 @@
 """Text generation as whole commands, on the embedded set."""
 
-import json
-
 import pytest
 import tiny
 
@@ -38,8 +36,7 @@ def test_fit_then_test_leaves_the_texts_of_each_rank(options, tmp_path, capsys):
     main(["test", "--config", str(run / "config.yaml"), "--rank", "1,4", "--trainer.limit_test_batches", "1"])
     assert "bleu" in capsys.readouterr().out
     for rank in (1, 4):
-        lines = (run / "predictions" / f"rank_{rank}.jsonl").read_text().splitlines()
-        records = [json.loads(line) for line in lines]
+        records = tiny.records_of(run / "predictions" / f"rank_{rank}.jsonl")
         assert [record["index"] for record in records] == sorted(record["index"] for record in records)
         assert {"input", "references", "output", "score"} <= set(records[0])
 

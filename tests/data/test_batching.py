@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DistributedSampler
 from transformers import AutoTokenizer
 
-from dylora.data.batching import Collator, EvaluationSampler, train_sampler
+from dylora.data.batching import Collator, CompletionCollator, EvaluationSampler, train_sampler
 from dylora.errors import InputError
 from dylora.metrics.glue import GLUEMetrics
 from dylora.tasks import get_task
@@ -149,3 +149,38 @@ def test_two_processes_of_lightning_count_every_row_once_and_give_the_figures_of
             metrics = GLUEMetrics(get_task(task))
             metrics.update(outputs[:size], targets[:size])
             assert figures[task] == pytest.approx(metrics.compute(), rel=0, abs=1e-14)
+
+
+PAIRS = [
+    {"input_ids": [5, 6, 2, 7, 3], "labels": [-100, -100, -100, 7, 3], "index": 4},
+    {"input_ids": [8, 2, 3], "labels": [-100, -100, 3], "index": 0},
+]
+
+
+def test_pairs_are_filled_on_the_right():
+    batch = CompletionCollator(3, "right")(PAIRS)
+    assert {name: tensor.tolist() for name, tensor in batch.items()} == {
+        "input_ids": [[5, 6, 2, 7, 3], [8, 2, 3, 3, 3]],
+        "attention_mask": [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]],
+        "labels": [[-100, -100, -100, 7, 3], [-100, -100, 3, -100, -100]],
+        "index": [4, 0],
+    }
+    assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
+
+
+def test_prompts_are_filled_on_the_left():
+    rows = [{"input_ids": row["input_ids"], "index": row["index"]} for row in PAIRS]
+    batch = CompletionCollator(0, "left")(rows)
+    assert {name: tensor.tolist() for name, tensor in batch.items()} == {
+        "input_ids": [[5, 6, 2, 7, 3], [0, 0, 8, 2, 3]],
+        "attention_mask": [[1, 1, 1, 1, 1], [0, 0, 1, 1, 1]],
+        "index": [4, 0],
+    }
+
+
+def test_source_and_text_have_widths_of_their_own():
+    batch = CompletionCollator(0, "right")(
+        [{"input_ids": [5, 3], "labels": [7, 8, 3], "index": 0}, {"input_ids": [5, 6, 3], "labels": [3], "index": 1}]
+    )
+    assert batch["input_ids"].tolist() == [[5, 3, 0], [5, 6, 3]]
+    assert batch["labels"].tolist() == [[7, 8, 3], [3, -100, -100]]

@@ -5,7 +5,7 @@ import real_text
 from word_tokenizers import BEGIN, END, word_tokenizer
 
 from dylora.backbones.tokenizers import tokenizer_for
-from dylora.data.completion import CompletionEncoder, Limits, Row, limits
+from dylora.data.completion import CompletionEncoder, Limits, Row, completion_rows, limits
 from dylora.errors import InputError
 
 WIDE = Limits(row=512, prompt=448)
@@ -161,3 +161,20 @@ def test_gpt2_ids_of_the_lora_code_base(set_name):
         assert prompt.input_ids == pair["context_ids"]
         assert row.input_ids == pair["context_ids"] + pair["completion_ids"]
         assert row.labels == [-100] * len(pair["context_ids"]) + pair["completion_ids"]
+
+
+def test_columns_of_pairs():
+    pairs = [Row([5, 2, 7, 3], [-100, -100, 7, 3], False), Row([5, 6, 2, 3], [-100, -100, -100, 3], True, True)]
+    assert completion_rows(pairs).to_dict() == {
+        "input_ids": [[5, 2, 7, 3], [5, 6, 2, 3]],
+        "labels": [[-100, -100, 7, 3], [-100, -100, -100, 3]],
+        "index": [0, 1],
+        "length": [4, 4],
+        "truncated": [False, True],
+        "cut_text": [False, True],
+    }
+
+
+def test_prompts_have_no_labels_and_a_long_text_counts_as_length():
+    assert "labels" not in completion_rows([Row([5, 2], [], False)]).column_names
+    assert completion_rows([Row([5], [7, 8, 3], False)])["length"][:] == [3]

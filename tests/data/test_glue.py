@@ -329,7 +329,7 @@ def test_worker_processes_give_the_same_batches(make, capfd):
     ("task", "rows"), [("rte", [2490, 277]), ("mrpc", [3668, 408]), ("stsb", [5749, 1500]), ("cola", [8551, 1043])]
 )
 def test_real_tasks_are_loaded(real_glue, word_tokenizer, tmp_path, task, rows):
-    module = GLUEDataModule(task, str(word_tokenizer), str(real_glue), cache_dir=str(tmp_path))
+    module = GLUEDataModule(task, str(real_glue), backbone=str(word_tokenizer), cache_dir=str(tmp_path))
     module.setup("fit")
     loaders = [module.train_dataloader(), *module.val_dataloader()]
     assert [len(loader.dataset) for loader in loaders] == rows

@@ -8,11 +8,7 @@ import real_text
 import torch
 from word_tokenizers import BEGIN, END, PAD, save_backbone, word_tokenizer
 
-from dylora.data import table_to_text
-from dylora.data.dart import DARTDataModule
-from dylora.data.e2e import E2EDataModule
-from dylora.data.restaurants import RestaurantTextDataModule
-from dylora.data.webnlg import WebNLGDataModule
+from dylora.data import DARTDataModule, E2EDataModule, RestaurantTextDataModule, WebNLGDataModule, table_to_text
 from dylora.errors import InputError
 
 

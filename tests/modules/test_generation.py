@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from dylora.adapters.adapt import rank_state, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.assets import asset_path
-from dylora.data.text_items import Item
+from dylora.data.sources.text_items import Item
 from dylora.errors import InputError
 from dylora.metrics.nlg import e2e_scores, meteor, webnlg_scores
 from dylora.modules.generation import GenerationModule

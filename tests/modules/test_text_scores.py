@@ -2,7 +2,7 @@
 
 import pytest
 
-from dylora.data.text_items import Item
+from dylora.data.sources.text_items import Item
 from dylora.metrics.nlg import dart_scores, e2e_scores, meteor, webnlg_scores
 from dylora.modules.text_scores import item_score, score_names, score_texts
 

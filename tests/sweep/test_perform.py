@@ -82,6 +82,14 @@ def test_the_last_line_of_a_failed_run_is_recorded(run, fake):
     assert perform(run, fake).error == "ValueError: no memory left"
 
 
+def test_a_unicode_separator_in_the_last_line_does_not_cut_it(run):
+    def failing(arguments, output):
+        output.write_text("Run logs\ndylora: error: --data.data_dir: got a\u2028b\n", encoding="utf-8")
+        return 2
+
+    assert perform(run, failing).error == "--data.data_dir: got a\u2028b"
+
+
 def test_training_without_a_validation_is_a_failure(run, fake, monkeypatch):
     monkeypatch.setattr(fake, "_fit", lambda place, output: 0)
     record = perform(run, fake)

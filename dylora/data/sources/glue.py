@@ -6,11 +6,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
-from datasets import Dataset, DatasetDict, load_dataset  # type: ignore[import-untyped]
+from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
 
-from dylora.backbones import hub_logs
 from dylora.data.sources import embedded, glue_tsv
+from dylora.data.sources.hub import hub_key, load_from_hub
 from dylora.errors import InputError
 from dylora.tasks import Task
 
@@ -118,13 +118,7 @@ class HubSource:
 
     @cached_property
     def _data(self) -> DatasetDict:
-        try:
-            with hub_logs.quiet():
-                return load_dataset(HUB_NAME, self._task.name)
-        except (OSError, ValueError) as error:
-            fix = f"give the official TSV files with --data.data_dir DIR {hub_logs.OFFLINE_FIX}"
-            allowed = f"a folder where {HUB_NAME} ({self._task.name}) cannot be loaded from the hub or its cache"
-            raise InputError("data.data_dir", allowed, "null", fix) from error
+        return load_from_hub(HUB_NAME, "the official TSV files", self._task.name)
 
     def splits(self) -> tuple[str, ...]:
         """All that the task has."""
@@ -132,7 +126,7 @@ class HubSource:
 
     def key(self, split: str) -> str:
         """The fingerprint that the datasets library gives the split."""
-        return f"{HUB_NAME}/{self._task.name}/{split}/{self._data[split]._fingerprint}"
+        return f"{HUB_NAME}/{self._task.name}/{split}/{hub_key(self._data[split])}"
 
     def rows(self, split: str) -> Dataset:
         """The rows; the hub marks the unknown labels of the test splits with -1, which are dropped."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dylora.data.sources.text_files import AGAIN, decode, split_lines
 from dylora.errors import InputError
 from dylora.tasks import Task
 
@@ -108,7 +109,7 @@ def read_split(task: Task, data_dir: Path, split: str) -> tuple[Columns, int]:
         InputError: If the file is missing, empty, truncated, not UTF-8 or holds a label that the task does not have.
     """
     path = split_path(task, data_dir, split)
-    lines = _lines(path, read_bytes(task, data_dir, split))
+    lines = split_lines(decode(read_bytes(task, data_dir, split), path).rstrip("\r\n"))
     is_test = split in task.test_splits
     first, header = _header(path, lines, task, is_test)
     rows, broken = _rows(path, lines, first, header, LAYOUTS[task.name].broken_share)
@@ -123,18 +124,6 @@ def read_split(task: Task, data_dir: Path, split: str) -> tuple[Columns, int]:
     return columns, broken
 
 
-def _lines(path: Path, content: bytes) -> list[str]:
-    """The lines of a file; only a line feed ends a line, since sentences hold other Unicode separators."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        given = f"the byte 0x{content[error.start]:02x}"
-        fix = "convert the file to UTF-8 or download it again"
-        raise InputError(f"{path}, line {line}", "UTF-8 text", given, fix) from None
-    return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
-
-
 def _header(path: Path, lines: list[str], task: Task, is_test: bool) -> tuple[int, tuple[str, ...]]:
     """The line number (from 1) of the first data row and the column names."""
     bare = task.name == "cola" and not is_test
@@ -142,14 +131,12 @@ def _header(path: Path, lines: list[str], task: Task, is_test: bool) -> tuple[in
     header = _COLA_COLUMNS if bare else tuple(lines[0].split("\t"))
     layout = LAYOUTS[task.name]
     needed = layout.text if is_test else (*layout.text, layout.label)
-    if lines == [""]:
-        raise InputError(str(path), "a file with data rows", "an empty file", "download it again")
     if not set(needed) <= set(header):
         allowed = f"a header with the columns {', '.join(needed)}"
         fix = f"use the official {task.folder} file"
         raise InputError(f"{path}, line 1", allowed, ", ".join(header), fix)
     if len(lines) < first:
-        raise InputError(str(path), "a file with data rows", "a header alone", "download it again")
+        raise InputError(str(path), "a file with data rows", "a header alone", AGAIN)
     return first, header
 
 
@@ -187,5 +174,5 @@ def _score(path: Path, line: int, text: str) -> float:
     except ValueError:
         score = -1.0
     if not 0.0 <= score <= MAX_SCORE:
-        raise InputError(f"{path}, line {line}", "a score in [0, 5]", repr(text), "correct it or download it again")
+        raise InputError(f"{path}, line {line}", "a score in [0, 5]", repr(text), f"correct it or {AGAIN}")
     return score

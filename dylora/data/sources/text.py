@@ -1,18 +1,19 @@
-"""The places a table-to-text set comes from: a folder of official files, the hub, the package."""
+"""The places a published table-to-text set comes from: a folder of official files, or the hub."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from datasets import Dataset, DatasetDict, load_dataset  # type: ignore[import-untyped]
-
-from dylora.backbones import hub_logs
+from dylora.data.sources.hub import hub_key, load_from_hub
 from dylora.data.sources.text_files import find_file, read_bytes
-from dylora.data.text_items import Entry
+from dylora.data.sources.text_items import Entry
 from dylora.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 
 # The hub's own copies of sets whose repositories hold only a loading script.
 HUB_REVISION = "refs/convert/parquet"
@@ -133,17 +134,11 @@ class HubSource:
         self._corpus = corpus
 
     @cached_property
-    def _data(self) -> DatasetDict:
-        name, folder = self._corpus.hub_name, self._corpus.hub_folder
-        try:
-            with hub_logs.quiet():
-                return load_dataset(name, data_dir=folder, revision=HUB_REVISION)
-        except (OSError, ValueError, RuntimeError) as error:
-            allowed = f"a folder where {name} cannot be loaded from the hub or its cache"
-            fix = f"give the official files with --data.data_dir DIR {hub_logs.OFFLINE_FIX}"
-            raise InputError("data.data_dir", allowed, "null", fix) from error
+    def _data(self) -> "DatasetDict":
+        corpus = self._corpus
+        return load_from_hub(corpus.hub_name, "the official files", data_dir=corpus.hub_folder, revision=HUB_REVISION)
 
-    def _rows(self, split: str) -> Dataset:
+    def _rows(self, split: str) -> "Dataset":
         if split not in self._data:
             allowed = f"a split that {self._corpus.hub_name} has ({', '.join(self._data)})"
             raise InputError("data.data_dir", allowed, split, "give the official files with --data.data_dir DIR")
@@ -151,7 +146,7 @@ class HubSource:
 
     def key(self, split: str) -> str:
         """The fingerprint that the datasets library gives the split."""
-        return f"{self._corpus.hub_name}/{self.full_name}/{split}/{self._rows(split)._fingerprint}"
+        return f"{self._corpus.hub_name}/{self.full_name}/{split}/{hub_key(self._rows(split))}"
 
     def entries(self, split: str) -> list[Entry]:
         """The entries of the hub's rows.

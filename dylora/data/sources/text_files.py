@@ -1,10 +1,11 @@
 """Text and JSON files read whole, every fault told with the file and the line."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dylora.data.sources.text_items import Entry
 from dylora.errors import InputError
 
 AGAIN = "download it again"
@@ -61,6 +62,17 @@ def decode(content: bytes, path: Path) -> str:
     return text
 
 
+def split_lines(text: str) -> list[str]:
+    r"""The lines of a text; only a line feed ends one, with a carriage return before it or without.
+
+    `str.splitlines` would also end them at U+2028, U+0085, a form feed and others, which texts may hold.
+
+    >>> split_lines("a\u2028b\r\n\nc\n")
+    ['a\u2028b', '', 'c']
+    """
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
 def parse_json(content: bytes, path: Path) -> Any:  # noqa: ANN401
     """The value of a JSON file.
 
@@ -78,6 +90,42 @@ def parse_json(content: bytes, path: Path) -> Any:  # noqa: ANN401
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         given = "a file that ends too early" if cut else f"{error.msg} at column {error.colno}"
         raise InputError(f"{path}, line {error.lineno}", "complete JSON", given, AGAIN) from None
+
+
+def parse_records(
+    records: Iterable[Any], read: Callable[[Any], Entry], path: Path, shape: str, fix: str
+) -> list[Entry]:
+    """One entry a record of a JSON file.
+
+    Args:
+        records: The records.
+        read: Makes an entry of one.
+        path: The file, for the message.
+        shape: The shape that the file has to have, for the message.
+        fix: What to do about a file of another shape.
+
+    Raises:
+        InputError: If a record has another shape; the message says which, counted from 1.
+    """
+    entries = []
+    for number, record in enumerate(records, start=1):
+        try:
+            entries.append(read(record))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            given = f"{outline(record)} ({type(error).__name__}: {error})"
+            raise InputError(f"{path}, entry {number}", f"JSON of the shape {shape}", given, fix) from None
+    return entries
+
+
+def outline(value: object) -> str:
+    """What a JSON value is, in a few words.
+
+    >>> outline({"data": [], "x": 1})
+    'an object with the keys data, x'
+    """
+    if isinstance(value, dict):
+        return "an object with the keys " + ", ".join(list(value)[:5]) if value else "an empty object"
+    return "an empty list" if value == [] else f"a {type(value).__name__}"
 
 
 def strings(values: Iterable[object]) -> tuple[str, ...]:

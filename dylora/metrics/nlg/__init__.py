@@ -6,30 +6,12 @@ CIDEr is 0..10, NIST is in bits, TER is edits per word of reference, so 0 and up
 """
 
 from dylora.metrics.nlg import bleu, cider, meteor, nist, postprocess, rouge_l, ter_pyter, ter_tercom
-from dylora.metrics.nlg.corpus_metric import (
-    BLEU,
-    METEOR,
-    NIST,
-    ROUGEL,
-    CIDEr,
-    CorpusTextMetric,
-    PyterTER,
-    TercomTER,
-)
 from dylora.metrics.nlg.inputs import References, check_texts
 from dylora.metrics.nlg.protocols import dart_scores, e2e_scores, webnlg_scores
 from dylora.metrics.nlg.ptb_tokenizer import ptb_text, ptb_tokens
 
 __all__ = [
-    "BLEU",
-    "METEOR",
-    "NIST",
-    "ROUGEL",
-    "CIDEr",
-    "CorpusTextMetric",
-    "PyterTER",
     "References",
-    "TercomTER",
     "bleu",
     "check_texts",
     "cider",

@@ -35,7 +35,7 @@ def hub(monkeypatch):
             return hub_data(Value("float32"), [3.5, 0.0], -1.0)
         return hub_data(ClassLabel(names=["entailment", "not_entailment"]), [1, 0], -1)
 
-    monkeypatch.setattr(glue, "load_dataset", load)
+    monkeypatch.setattr("datasets.load_dataset", load)
     return asked
 
 
@@ -126,7 +126,7 @@ def test_no_network_says_how_to_work_offline(monkeypatch, error):
     def unreachable(*args):
         raise error
 
-    monkeypatch.setattr(glue, "load_dataset", unreachable)
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
     with pytest.raises(InputError) as caught:
         source_for(get_task("rte"), None).rows("train")
     message = str(caught.value)

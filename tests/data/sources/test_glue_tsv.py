@@ -271,7 +271,7 @@ def test_score_outside_0_to_5_is_refused(tmp_path, score):
 @pytest.mark.parametrize("content", ["", "\n", "\ufeff\n"])
 def test_empty_file_is_refused(tmp_path, task, content):
     path = write(tmp_path, "train.tsv", content)
-    assert refusal(tmp_path, task, "train").startswith(f"{path}: must be a file with data rows, got an empty file")
+    assert refusal(tmp_path, task, "train").startswith(f"{path}: must be a file with data, got an empty file")
 
 
 def test_header_without_rows_is_refused(tmp_path):

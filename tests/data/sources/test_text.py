@@ -5,10 +5,9 @@ from types import SimpleNamespace
 import pytest
 from datasets import Dataset, DatasetDict
 
-from dylora.data import dart, e2e, webnlg
-from dylora.data.sources import text as text_source
+from dylora.data.sources import dart, e2e, webnlg
 from dylora.data.sources.text import FolderSource, HubSource, source_for
-from dylora.data.text_items import Entry
+from dylora.data.sources.text_items import Entry
 from dylora.errors import InputError
 
 ROWS = 'mr,ref\n"name[A], food[B]",One\n'
@@ -72,7 +71,7 @@ def test_without_a_network_the_hub_is_told_in_one_line(corpus, name, tmp_path, m
     def unreachable(*args, **kwargs):
         raise ConnectionError("Couldn't reach it\non the Hub")
 
-    monkeypatch.setattr(text_source, "load_dataset", unreachable)
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
     with pytest.raises(InputError) as caught:
         source_for(corpus, None).entries("test")
     assert str(caught.value) == (
@@ -89,7 +88,7 @@ def hub_with(monkeypatch, **splits):
         calls.append(SimpleNamespace(args=args, kwargs=kwargs))
         return DatasetDict({name: Dataset.from_list(rows) for name, rows in splits.items()})
 
-    monkeypatch.setattr(text_source, "load_dataset", load)
+    monkeypatch.setattr("datasets.load_dataset", load)
     return calls
 
 
@@ -99,7 +98,7 @@ def test_the_hubs_own_copy_is_asked_for_once(monkeypatch):
     source = HubSource(e2e.corpus("official"))
     assert source.entries("train") == source.entries("test") == [Entry("name : A", ("One",))]
     assert [(call.args, call.kwargs) for call in calls] == [
-        (("tuetschek/e2e_nlg",), {"data_dir": "default", "revision": "refs/convert/parquet"})
+        (("tuetschek/e2e_nlg", None), {"data_dir": "default", "revision": "refs/convert/parquet"})
     ]
 
 

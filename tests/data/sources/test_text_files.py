@@ -1,8 +1,11 @@
 """Files that cannot be read, each told in one line."""
 
+from pathlib import Path
+
 import pytest
 
-from dylora.data.sources.text_files import decode, find_file, parse_json, read_bytes, strings
+import dylora
+from dylora.data.sources.text_files import decode, find_file, parse_json, read_bytes, split_lines, strings
 from dylora.errors import InputError
 
 
@@ -77,3 +80,12 @@ def test_only_strings_are_strings():
     assert strings(["a", ""]) == ("a", "")
     with pytest.raises(TypeError, match="None is no string"):
         strings(["a", None])
+
+
+def test_only_a_line_feed_ends_a_line():
+    assert split_lines("a\u2028b\x85c\x0bd\r\n\ne") == ["a\u2028b\x85c\x0bd", "", "e"]
+
+
+def test_nothing_in_the_package_ends_lines_where_unicode_does():
+    files = Path(dylora.__file__).parent.rglob("*.py")
+    assert [file.name for file in files if ".splitlines(" in file.read_text(encoding="utf-8")] == []

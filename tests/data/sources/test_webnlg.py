@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import real_text
 
-from dylora.data import webnlg
+from dylora.data import WebNLGDataModule
+from dylora.data.sources import webnlg
 from dylora.data.sources.text import source_for
-from dylora.data.text_items import Entry, group, pairs
-from dylora.data.webnlg import WebNLGDataModule, parse
+from dylora.data.sources.text_items import Entry, group, pairs
+from dylora.data.sources.webnlg import parse
 from dylora.errors import InputError
 
 PATH = Path("dev.json")
@@ -53,7 +54,10 @@ def test_tags_tell_seen_from_unseen_categories():
         (b'{"data": [], "x": 1}', r"^dev.json: .* got an object with the keys data, x; use"),
         (file_of(record(), {"category": "City"}), r"^dev.json, entry 2: .*'modifiedtripleset'\); use the official"),
         (file_of(record(), record(texts=[("good", None)])), r"^dev.json, entry 2: .*None is no string\); use"),
-        (b'{"entries": [{"1": 3}]}', r"^dev.json, entry 1: must be JSON of the shape .*; use the official file$"),
+        (
+            b'{"entries": [{"1": 3}]}',
+            r"^dev.json, entry 1: must be JSON of the shape .*; use the official WebNLG 2017 file$",
+        ),
         (b'{"entries": ["a"]}', r"^dev.json, entry 1: must be JSON of the shape .* got a str "),
         (b'{"entries": [{"1": {}, "2": {}}]}', r"^dev.json, entry 1: must be JSON of the shape .* keys 1, 2 "),
         (b'{"entries": [{"1": {"cate', r"^dev.json, line 1: must be complete JSON, got a file that ends too early;"),
@@ -84,7 +88,7 @@ def test_the_hubs_second_and_third_copy_of_the_test_set_are_left_out(category):
 
 def test_names(tmp_path):
     module = WebNLGDataModule(data_dir=str(tmp_path))
-    assert (module.set_name, module.full_name) == ("webnlg", "webnlg")
+    assert (module.set_name, module.name) == ("webnlg", "webnlg")
 
 
 def test_counts_of_the_real_files():

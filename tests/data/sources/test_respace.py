@@ -2,7 +2,7 @@
 
 import pytest
 
-from dylora.data.respace import respace
+from dylora.data.sources.respace import respace
 
 PUBLISHED = {
     "a pub, it's in the city center. The pub isn't very family friendly, but i wouldn't go.": (

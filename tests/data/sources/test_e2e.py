@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import real_text
 
-from dylora.data import e2e
-from dylora.data.e2e import E2EDataModule, parse, read_slots
+from dylora.data import E2EDataModule
+from dylora.data.sources import e2e
+from dylora.data.sources.e2e import parse, read_slots
 from dylora.data.sources.text import source_for
-from dylora.data.text_items import Entry, group, pairs
+from dylora.data.sources.text_items import Entry, group, pairs
 from dylora.errors import InputError
 
 PATH = Path("trainset.csv")
@@ -95,7 +96,7 @@ def test_there_are_two_forms():
 def test_the_full_name_says_the_form(tmp_path):
     for form in ("official", "respaced"):
         module = E2EDataModule(form, data_dir=str(tmp_path))
-        assert (module.set_name, module.full_name) == ("e2e", f"e2e-{form}")
+        assert (module.task_name, module.run_name, module.name) == ("e2e", "e2e", f"e2e-{form}")
 
 
 def test_a_row_of_the_hub_is_read_as_one_of_the_file():

@@ -1,8 +1,9 @@
 """The embedded table-to-text set."""
 
-from dylora.data.restaurants import EmbeddedSource, RestaurantTextDataModule
+from dylora.data import RestaurantTextDataModule
 from dylora.data.sources import embedded
-from dylora.data.text_items import group, pairs
+from dylora.data.sources.restaurants import EmbeddedSource
+from dylora.data.sources.text_items import group, pairs
 
 
 def test_sizes_and_references():
@@ -29,4 +30,4 @@ def test_keys_tell_splits_apart_and_stay():
 
 def test_names():
     module = RestaurantTextDataModule()
-    assert (module.set_name, module.full_name) == ("restaurants", "restaurants")
+    assert (module.task_name, module.name, module.run_name) == ("restaurants", "restaurants", "restaurants_text")

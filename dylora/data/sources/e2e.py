@@ -8,12 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from dylora.data.linearise import linearise
-from dylora.data.respace import respace
-from dylora.data.sources.text import Corpus, source_for
+from dylora.data.sources.respace import respace
+from dylora.data.sources.text import Corpus
 from dylora.data.sources.text_files import AGAIN, decode
-from dylora.data.table_to_text import TableToTextDataModule
-from dylora.data.text_items import Entry
+from dylora.data.sources.text_items import Entry, linearise
 from dylora.errors import InputError
 
 Form = Literal["official", "respaced"]
@@ -22,23 +20,6 @@ _SLOT = re.compile(r"([^\[\],]+)\[([^\]]*)\](?:,\s*|$)")
 _LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
 _RESPACED_KEYS = {"eatType": "Type", "priceRange": "price", "familyFriendly": "family friendly"}
 _COLUMNS = ("mr", "ref")
-
-
-class E2EDataModule(TableToTextDataModule):
-    """Batches of the E2E set: 42,061 training pairs, 630 test items; the official release, not the cleaned one.
-
-    Args:
-        form: Form of the texts: `official` as published, or `respaced`, the form that the LoRA code base trains on and
-            scores against, with other slot names and punctuation set off by spaces. Scores of the two do not compare.
-        data_dir: Folder of the official CSV files (its own or one with a folder `e2e`); null takes the hub.
-        **options: As for every table-to-text set.
-
-    Raises:
-        InputError: If the form is unknown, a number is out of range or the folder does not exist.
-    """
-
-    def __init__(self, form: Form = "official", data_dir: str | None = None, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(source_for(corpus(form), data_dir), **options)
 
 
 def corpus(form: Form) -> Corpus:

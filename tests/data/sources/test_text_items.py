@@ -1,6 +1,6 @@
 """Pairs to train on and items to score."""
 
-from dylora.data.text_items import Entry, Item, group, pairs
+from dylora.data.sources.text_items import Entry, Item, group, linearise, pairs
 
 ENTRIES = [
     Entry("a", ("a1", "a2"), {"seen": "S"}),
@@ -34,3 +34,14 @@ def test_an_entry_without_texts_is_an_item_unless_all_its_texts_are_faulty():
     entries = [Entry("a", ()), Entry("b", (), rejected=("bad",)), Entry("c", ("good",), rejected=("bad",))]
     assert group(entries) == [Item("a", ()), Item("c", ("good",))]
     assert pairs(entries) == [("c", "good")]
+
+
+def test_triples_are_joined_as_in_the_lora_code_base():
+    triples = [("Mars Hill College", "joined", "1973"), ("Mars Hill College", "location", "Mars Hill, North Carolina")]
+    assert linearise(triples) == (
+        "Mars Hill College : joined : 1973 | Mars Hill College : location : Mars Hill, North Carolina"
+    )
+
+
+def test_slots_are_joined_as_in_the_lora_code_base():
+    assert linearise([("name", "Zizzi"), ("Type", "pub")]) == "name : Zizzi | Type : pub"

@@ -4,29 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dylora.data.linearise import linearise
-from dylora.data.sources.text import Corpus, source_for
-from dylora.data.sources.text_files import parse_json, strings
-from dylora.data.table_to_text import TableToTextDataModule
-from dylora.data.text_items import Entry
+from dylora.data.sources.text import Corpus
+from dylora.data.sources.text_files import outline, parse_json, parse_records, strings
+from dylora.data.sources.text_items import Entry, linearise
 from dylora.errors import InputError
 
 _SHAPE = '[{"tripleset": [[subject, predicate, object], ...], "annotations": [{"text": ...}, ...]}, ...]'
-
-
-class DARTDataModule(TableToTextDataModule):
-    """Batches of DART v1.1.1: 62,659 training pairs, 4,159 test items, scored against their first 6 references at most.
-
-    Args:
-        data_dir: Folder of the official JSON files (its own or one with a folder `dart`); null takes the hub.
-        **options: As for every table-to-text set.
-
-    Raises:
-        InputError: If a number is out of range or the folder does not exist.
-    """
-
-    def __init__(self, data_dir: str | None = None, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(source_for(corpus(), data_dir), **options)
+_FIX = "use the official DART file"
 
 
 def corpus() -> Corpus:
@@ -59,17 +43,12 @@ def parse(content: bytes, path: Path) -> list[Entry]:
     """
     data = parse_json(content, path)
     if not isinstance(data, list) or not data:
-        given = "an empty list" if data == [] else f"a {type(data).__name__}"
-        raise InputError(str(path), f"JSON of the shape {_SHAPE}", given, "use the official DART file")
-    entries = []
-    for number, record in enumerate(data, start=1):
-        try:
-            entries.append(_entry(record["tripleset"], [note["text"] for note in record["annotations"]]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            given = f"an entry that gives {type(error).__name__}: {error}"
-            where = f"{path}, entry {number}"
-            raise InputError(where, f"JSON of the shape {_SHAPE}", given, "use the official DART file") from None
-    return entries
+        raise InputError(str(path), f"JSON of the shape {_SHAPE}", outline(data), _FIX)
+    return parse_records(data, _read, path, _SHAPE, _FIX)
+
+
+def _read(record: dict[str, Any]) -> Entry:
+    return _entry(record["tripleset"], [note["text"] for note in record["annotations"]])
 
 
 def _entry(triples: list[list[str]], texts: list[str]) -> Entry:

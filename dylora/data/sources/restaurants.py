@@ -3,34 +3,16 @@
 import hashlib
 import json
 from functools import cache
-from typing import Any
 
-from dylora.data.e2e import read_slots
-from dylora.data.linearise import linearise
 from dylora.data.sources import embedded
-from dylora.data.table_to_text import TableToTextDataModule
-from dylora.data.text_items import Entry
-
-
-class RestaurantTextDataModule(TableToTextDataModule):
-    """Batches of the embedded set: 2,000 training records with 4 texts each, 250 for validation, 250 for the test.
-
-    Args:
-        **options: As for every table-to-text set.
-
-    Raises:
-        InputError: If a number is out of range.
-    """
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(EmbeddedSource(), **options)
+from dylora.data.sources.e2e import read_slots
+from dylora.data.sources.text_items import Entry, linearise
 
 
 class EmbeddedSource:
     """The set that the package makes; it needs no file and no network."""
 
-    name = "restaurants"
-    full_name = "restaurants"
+    name = full_name = "restaurants"
     most_references: int | None = None
 
     def key(self, split: str) -> str:

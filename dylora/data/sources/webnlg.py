@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dylora.data.linearise import linearise
-from dylora.data.sources.text import Corpus, source_for
-from dylora.data.sources.text_files import parse_json, strings
-from dylora.data.table_to_text import TableToTextDataModule
-from dylora.data.text_items import Entry
+from dylora.data.sources.text import Corpus
+from dylora.data.sources.text_files import outline, parse_json, parse_records, strings
+from dylora.data.sources.text_items import Entry, linearise
 from dylora.errors import InputError
 
 SEEN = frozenset(
@@ -19,25 +17,9 @@ _SHAPE = (
     '{"entries": [{"1": {"category": ..., "modifiedtripleset": [{"subject": ..., "property": ..., "object": ...}], '
     '"lexicalisations": [{"comment": ..., "lex": ...}]}}, ...]}'
 )
+_FIX = "use the official WebNLG 2017 file"
 # The hub's test split holds the test set three times: without texts, with them, and its unseen part again.
 _HUB_TEST = "testdata_with_lex"
-
-
-class WebNLGDataModule(TableToTextDataModule):
-    """Batches of WebNLG 2017: 18,025 training pairs, 1,862 test items, 971 of seen and 891 of unseen categories.
-
-    Texts that are marked `toFix` are left out. Items are scored against their first 6 references at most.
-
-    Args:
-        data_dir: Folder of the official files as JSON (its own or one with a folder `webnlg`); null takes the hub.
-        **options: As for every table-to-text set.
-
-    Raises:
-        InputError: If a number is out of range or the folder does not exist.
-    """
-
-    def __init__(self, data_dir: str | None = None, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(source_for(corpus(), data_dir), **options)
 
 
 def corpus() -> Corpus:
@@ -66,19 +48,15 @@ def parse(content: bytes, path: Path) -> list[Entry]:
     """
     data = parse_json(content, path)
     if not isinstance(data, dict) or not isinstance(data.get("entries"), list) or not data["entries"]:
-        raise InputError(str(path), f"JSON of the shape {_SHAPE}", _outline(data), "use the official WebNLG 2017 file")
-    entries = []
-    for number, wrapped in enumerate(data["entries"], start=1):
-        try:
-            (record,) = wrapped.values()
-            triples = [(fact["subject"], fact["property"], fact["object"]) for fact in record["modifiedtripleset"]]
-            texts = [(text["comment"], text["lex"]) for text in record["lexicalisations"]]
-            entries.append(_entry(record["category"], triples, texts))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            given = f"{_outline(wrapped)} ({type(error).__name__}: {error})"
-            where = f"{path}, entry {number}"
-            raise InputError(where, f"JSON of the shape {_SHAPE}", given, "use the official file") from None
-    return entries
+        raise InputError(str(path), f"JSON of the shape {_SHAPE}", outline(data), _FIX)
+    return parse_records(data["entries"], _read, path, _SHAPE, _FIX)
+
+
+def _read(wrapped: dict[str, Any]) -> Entry:
+    (record,) = wrapped.values()
+    triples = [(fact["subject"], fact["property"], fact["object"]) for fact in record["modifiedtripleset"]]
+    texts = [(text["comment"], text["lex"]) for text in record["lexicalisations"]]
+    return _entry(record["category"], triples, texts)
 
 
 def _entry(category: str, triples: list[tuple[str, str, str]], texts: list[tuple[str, str]]) -> Entry:
@@ -96,10 +74,3 @@ def _from_hub(row: Mapping[str, Any]) -> Entry | None:
     triples = [tuple(fact.split(" | ")) for fact in row["modified_triple_sets"]["mtriple_set"][0]]
     texts = zip(row["lex"]["comment"], row["lex"]["text"], strict=True)
     return _entry(row["category"], [(a, b, c) for a, b, c in triples], list(texts))
-
-
-def _outline(value: object) -> str:
-    """What a JSON value is, in a few words."""
-    if isinstance(value, dict):
-        return "an object with the keys " + ", ".join(list(value)[:5]) if value else "an empty object"
-    return "an empty list" if value == [] else f"a {type(value).__name__}"

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dylora.data import dart, e2e, webnlg
-from dylora.data.e2e import Form
+from dylora.data.sources import dart, e2e, webnlg
+from dylora.data.sources.e2e import Form
 from dylora.data.sources.text import Corpus
-from dylora.data.sources.text_files import AGAIN, decode, read_bytes
-from dylora.data.text_items import Item, group
+from dylora.data.sources.text_files import AGAIN, decode, read_bytes, split_lines
+from dylora.data.sources.text_items import Item, group
 from dylora.errors import InputError
 
 
@@ -24,7 +24,7 @@ def read_hypotheses(path: Path) -> list[str]:
     """
     content = _text(path, "hypotheses")
     if path.suffix != ".jsonl":
-        return content.splitlines()
+        return split_lines(content)
     found = []
     for line, value in _json_lines(content, path):
         text = value.get("output") if isinstance(value, dict) else value
@@ -54,7 +54,7 @@ def read_references(path: Path, set_name: str, form: Form = "official") -> list[
         return group(corpus.parse(read_bytes(path), path), corpus.most_references)
     if path.suffix == ".jsonl":
         return [_item(texts, f"{path}, line {line}") for line, texts in _json_lines(content, path)]
-    blocks = [block.splitlines() for block in "\n".join(content.splitlines()).strip("\n").split("\n\n")]
+    blocks = [block.split("\n") for block in "\n".join(split_lines(content)).strip("\n").split("\n\n")]
     if len(blocks) == 1:
         blocks = [[line] for line in blocks[0]]
     return [Item("", tuple(line for line in block if line.strip())) for block in blocks]
@@ -73,7 +73,7 @@ def _text(path: Path, argument: str) -> str:
 
 
 def _json_lines(content: str, path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(split_lines(content), start=1):
         try:
             yield number, json.loads(line)
         except json.JSONDecodeError as error:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dylora.data.score_files import read_hypotheses, read_references
+from dylora.data.sources.score_files import read_hypotheses, read_references
 from dylora.errors import InputError
 
 
@@ -62,6 +62,29 @@ def test_references_of_an_official_webnlg_file_keep_the_category(tmp_path):
     }
     (item,) = read_references(_file(tmp_path, "t.json", json.dumps({"entries": [{"1": record}]})), "webnlg")
     assert (item.references, item.tags["seen"]) == (("A b c.",), "S")
+
+
+# Line separators to Unicode, and to str.splitlines, that end no line of a file.
+SEPARATORS = ("\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c")
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_unicode_separator_ends_no_line(tmp_path, separator):
+    text = f"A{separator}pub."
+    plain = _file(tmp_path, "h.txt", f"{text}\nb\n")
+    assert read_hypotheses(plain) == [text, "b"]
+    blocks = _file(tmp_path, "r.txt", f"{text}\nb\n\n{text}\n")
+    assert [item.references for item in read_references(blocks, "e2e")] == [(text, "b"), (text,)]
+    line = json.dumps({"output": text, "references": [text, "b"]}, ensure_ascii=False)
+    rows = _file(tmp_path, "p.jsonl", f"{line}\n{line}\n")
+    assert read_hypotheses(rows) == [text, text]
+    assert [item.references for item in read_references(rows, "e2e")] == [(text, "b"), (text, "b")]
+
+
+def test_lines_may_end_as_on_windows(tmp_path):
+    (tmp_path / "h.txt").write_bytes(b"A pub.\r\n\r\nb\r\n")
+    assert read_hypotheses(tmp_path / "h.txt") == ["A pub.", "", "b"]
+    assert [item.references for item in read_references(tmp_path / "h.txt", "e2e")] == [("A pub.",), ("b",)]
 
 
 def test_what_is_refused_names_the_file_and_the_line(tmp_path):
