@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
 from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
 from dylora.data.submission import write_submission

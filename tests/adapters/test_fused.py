@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.pytorch_utils import Conv1D
 
-from dylora import adapt, merge, set_rank, unmerge
+from dylora import adapt, set_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.fused import FUSED_PROJECTIONS, fused_slices
 from dylora.adapters.layers import AdaptedLayer
