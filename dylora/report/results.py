@@ -112,12 +112,25 @@ def _figures(metrics: Mapping[str, Mapping[str, float]]) -> Figures:
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
-    """The options that a run was made with; empty if they are not there."""
+    """The options that a run was made with, those of a class beside its `class_path`; empty if they are not there."""
     try:
         content: Mapping[str, Any] = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
     except OSError:
         return {}
-    return content
+    return {key: _flat(value) for key, value in content.items()}
+
+
+def _flat(options: Any) -> Any:  # noqa: ANN401
+    """The options of a class without the level `init_args`, as files of earlier versions have them."""
+    if not isinstance(options, Mapping) or "class_path" not in options:
+        return options
+    return {"class_path": options["class_path"], **(options.get("init_args") or {})}
+
+
+def is_text(config: Mapping[str, Any]) -> bool:
+    """Whether a run was one of text generation, which files of earlier versions say by naming a `set`."""
+    model = config.get("model") or {}
+    return bool(config.get("set")) or str(model.get("class_path")).endswith("GenerationModule")
 
 
 def _scaling(folder: Path) -> str:

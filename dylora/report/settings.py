@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dylora.report.printed import TITLES, printed_rows
-from dylora.report.results import Result, groups, read_config
+from dylora.report.results import Result, groups, is_text, read_config
 from dylora.report.table import NOTHING, Table
 
 _OPTIONS = {
@@ -36,12 +36,12 @@ def settings_table(results: Sequence[Result]) -> Table:
     labels = [pairs[0][0].record.label for pairs in systems.values()]
     table = Table(f"Table 8: {TITLES['8']}", ["Model", "Setting", "Paper", *labels], [], [], legend="")
     for row in printed_rows("8"):
-        is_text = row["model"].startswith("GPT-2")
+        on_text = row["model"].startswith("GPT-2")
         values = [
-            _values([config for _, config in pairs if bool(config.get("set")) == is_text], row["parameter"])
+            _values([config for _, config in pairs if is_text(config) == on_text], row["parameter"])
             for pairs in systems.values()
         ]
-        if all(value == NOTHING for value in values) and not any(bool(c.get("set")) == is_text for _, c in configs):
+        if all(value == NOTHING for value in values) and not any(is_text(c) == on_text for _, c in configs):
             continue
         table.rows.append([row["model"], row["label"], row["value"], *values])
         named = dict(zip(systems, values, strict=True))
