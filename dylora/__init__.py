@@ -7,18 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dylora.adapters.active_rank import no_adapter as no_adapter
+    from dylora.adapters.active_rank import rank_state as rank_state
+    from dylora.adapters.active_rank import repeated_rows as repeated_rows
+    from dylora.adapters.active_rank import set_rank as set_rank
+    from dylora.adapters.active_rank import use_rank as use_rank
     from dylora.adapters.adapt import adapt as adapt
-    from dylora.adapters.adapt import count_parameters as count_parameters
-    from dylora.adapters.adapt import merge as merge
-    from dylora.adapters.adapt import set_rank as set_rank
-    from dylora.adapters.adapt import unmerge as unmerge
-    from dylora.adapters.adapt import use_rank as use_rank
     from dylora.adapters.budget import pooled_values as pooled_values
     from dylora.adapters.budget import ranks_under_budget as ranks_under_budget
     from dylora.adapters.budget import truncated as truncated
+    from dylora.adapters.calls import check_calls as check_calls
+    from dylora.adapters.calls import uncalled_layers as uncalled_layers
     from dylora.adapters.config import DyLoRAConfig as DyLoRAConfig
     from dylora.adapters.cuts import cut as cut
+    from dylora.adapters.merging import merge as merge
+    from dylora.adapters.merging import unload as unload
+    from dylora.adapters.merging import unmerge as unmerge
     from dylora.adapters.optim import RowExactAdamW as RowExactAdamW
+    from dylora.adapters.optim import parameter_groups as parameter_groups
+    from dylora.adapters.parameters import adapter_state as adapter_state
+    from dylora.adapters.parameters import count_parameters as count_parameters
+    from dylora.adapters.rank_per_row import check_rank_per_row as check_rank_per_row
+    from dylora.adapters.rank_per_row import takes_rank_per_row as takes_rank_per_row
     from dylora.adapters.ranks import RankDistribution as RankDistribution
     from dylora.adapters.ranks import RankRange as RankRange
     from dylora.adapters.ranks import rank_at as rank_at
@@ -35,18 +45,28 @@ _HOMES = {
     "RankRange": "dylora.adapters.ranks",
     "RowExactAdamW": "dylora.adapters.optim",
     "adapt": "dylora.adapters.adapt",
-    "count_parameters": "dylora.adapters.adapt",
+    "adapter_state": "dylora.adapters.parameters",
+    "check_calls": "dylora.adapters.calls",
+    "check_rank_per_row": "dylora.adapters.rank_per_row",
+    "count_parameters": "dylora.adapters.parameters",
     "cut": "dylora.adapters.cuts",
     "gather_sensitivities": "dylora.adapters.sensitivity",
-    "merge": "dylora.adapters.adapt",
+    "merge": "dylora.adapters.merging",
+    "no_adapter": "dylora.adapters.active_rank",
+    "parameter_groups": "dylora.adapters.optim",
     "pooled_values": "dylora.adapters.budget",
     "rank_at": "dylora.adapters.ranks",
+    "rank_state": "dylora.adapters.active_rank",
     "ranks_under_budget": "dylora.adapters.budget",
-    "set_rank": "dylora.adapters.adapt",
+    "repeated_rows": "dylora.adapters.active_rank",
+    "set_rank": "dylora.adapters.active_rank",
     "sort_": "dylora.adapters.sorting",
+    "takes_rank_per_row": "dylora.adapters.rank_per_row",
     "truncated": "dylora.adapters.budget",
-    "unmerge": "dylora.adapters.adapt",
-    "use_rank": "dylora.adapters.adapt",
+    "uncalled_layers": "dylora.adapters.calls",
+    "unload": "dylora.adapters.merging",
+    "unmerge": "dylora.adapters.merging",
+    "use_rank": "dylora.adapters.active_rank",
 }
 __all__ = sorted(_HOMES)
 

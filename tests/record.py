@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dylora.adapters.adapt import adapter_state, rank_state
+from dylora.adapters.active_rank import rank_state
+from dylora.adapters.parameters import adapter_state
 
 
 class SignalAt(Callback):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.adapters.sorting import component_values, named_factors
 from dylora.errors import InputError

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.adapters.sorting import named_factors, sorted_pairs
 from dylora.errors import InputError

@@ -32,7 +32,7 @@ class LowRankFactors(nn.Module):
             x = x.to(self.lora_A.dtype)
         state = self.state
         if state.row_weights is not None:
-            return rowwise_product(x, self.lora_A, self.lora_B, _spread(state.row_weights, x))
+            return rowwise_product(x, self.lora_A, self.lora_B, state.weights_for(x))
         assert isinstance(state.rank, int)
         factor = state.factor(state.rank)
         return truncated_product(x, self.lora_A, self.lora_B, state.rank, factor, state.frozen)
@@ -49,12 +49,3 @@ def _init(lora_A: Tensor, init: Init) -> None:
         nn.init.kaiming_uniform_(lora_A, a=math.sqrt(5))
     else:
         nn.init.normal_(lora_A, std=1 / math.sqrt(3 * lora_A.shape[1]))
-
-
-def _spread(weights: Tensor, x: Tensor) -> Tensor:
-    """One row of weights for each row of `x`; beam search repeats every row of the batch, so they are repeated too."""
-    weights = weights.to(x.device)
-    repeats, rest = divmod(x.shape[0], len(weights))
-    if rest:
-        raise ValueError(f"{len(weights)} ranks were set for a batch of {x.shape[0]} rows; set one for each row")
-    return weights.repeat_interleave(repeats, dim=0) if repeats > 1 else weights

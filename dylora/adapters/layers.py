@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from dylora.adapters.calls import Calls
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.linear import as_weight, device_of, features
 from dylora.adapters.rank_state import RankState
@@ -35,6 +36,7 @@ class AdaptedLayer(nn.Module):
         super().__init__()
         self.base_layer = base_layer
         self.state = state
+        self.calls = Calls()
         self.dropout = nn.Dropout(state.config.dropout)
         self.slices = dict(slices or {})
         d_in, d_out = features(base_layer)
@@ -49,9 +51,14 @@ class AdaptedLayer(nn.Module):
         self.register_buffer("_base_weight", None, persistent=False)  # moves with the model, is in no checkpoint
 
     def forward(self, x: Tensor) -> Tensor:
-        """Eq. 7 at the active rank: (*, in_features) to (*, out_features)."""
+        """Eq. 7 at the active rank: (*, in_features) to (*, out_features).
+
+        Raises:
+            InputError: If there are not as many rows as ranks of rows.
+        """
+        self.calls.called()
         out = cast(Tensor, self.base_layer(x))
-        if self.state.merged_rank is not None:
+        if self.state.adds_nothing:
             return out
         x = self.dropout(x)
         if isinstance(self.factors, LowRankFactors):
@@ -83,5 +90,7 @@ class AdaptedLayer(nn.Module):
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (as in nn.Module)
         """Weight and bias stay reachable where they were: some models read `layer.weight` directly."""
         if name in ("weight", "bias", "in_features", "out_features"):
+            if name == "weight":
+                self.calls.read()
             return getattr(self.base_layer, name)
         return super().__getattr__(name)

@@ -1,12 +1,14 @@
 """The active rank of an adapted model: one object that all its adapted layers share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.functional import row_weights, scale
+from dylora.errors import InputError
 
 
 @dataclass
@@ -18,23 +20,58 @@ class RankState:
         rank: Active rank, 1-based, or a LongTensor (rows,) with a rank for each row of the batch.
         frozen: Whether the gradient reaches row and column `rank` alone (Algorithm 1, frozen mode).
         merged_rank: The rank merged into the base weights, or None.
+        switched_off: Whether the base model computes alone.
+        repeats: How often every row of the batch may be repeated, as beam search does; 1 for never.
+        hooks: What was registered with the model for as long as the adapters are in it.
+        row_checks: What was found of a rank per row, for each way of running the model: whether it is right there.
     """
 
     config: DyLoRAConfig
     rank: int | Tensor
     frozen: bool = False
     merged_rank: int | None = None
+    switched_off: bool = False
+    repeats: int = 1
+    row_checks: dict[str, bool] = field(default_factory=dict)
+    hooks: list[RemovableHandle] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.row_weights: Tensor | None = None
 
+    @property
+    def adds_nothing(self) -> bool:
+        """Whether a layer's output is that of its base layer alone."""
+        return self.switched_off or self.merged_rank is not None
+
+    @torch.inference_mode(False)  # a trainer evaluates inside it, and training goes on with the tensors that are set
     def set(self, rank: int | Tensor, frozen: bool) -> None:
         """Activate a rank, or a rank per row."""
         self.rank, self.frozen, self.row_weights = rank, frozen, None
         if isinstance(rank, Tensor):
             every = range(1, self.config.max_rank + 1)
             factors = torch.tensor([self.factor(b) for b in every], device=rank.device)
-            self.row_weights = row_weights(rank, factors)
+            self.rank = rank.clone()
+            self.row_weights = row_weights(self.rank, factors)
+
+    def weights_for(self, x: Tensor) -> Tensor:
+        """What each row of a layer's input multiplies its hidden values with, (rows, max_rank).
+
+        Args:
+            x: (rows, ..., in_features), with as many rows as ranks are set, or `repeats` times as many.
+
+        Raises:
+            InputError: If it has another number of rows: dimension 0 is not the batch then.
+        """
+        assert self.row_weights is not None
+        weights = self.row_weights.to(x.device)
+        rows = x.shape[0] if x.dim() > 1 else 1
+        if rows == len(weights):
+            return weights
+        if rows == len(weights) * self.repeats:
+            return weights.repeat_interleave(self.repeats, dim=0)
+        fix = "give one a row, use repeated_rows where generation repeats rows, or run one rank at a time"
+        given = f"{len(weights)} ranks for {rows} rows in an adapted layer"
+        raise InputError("rank", "one for each row of the batch", given, fix)
 
     @property
     def updated_rows(self) -> slice:

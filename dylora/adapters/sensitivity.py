@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dylora.adapters.adapt import rank_state, use_rank
+from dylora.adapters.active_rank import rank_state, use_rank
 from dylora.adapters.factors import LowRankFactors
 from dylora.errors import InputError
 

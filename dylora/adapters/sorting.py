@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.errors import InputError

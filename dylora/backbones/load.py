@@ -2,9 +2,10 @@
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -25,21 +26,34 @@ from dylora.errors import InputError
 _UNREADABLE = (OSError, ValueError, struct.error)
 
 
-def load_classifier(name: str, num_outputs: int) -> tuple[PreTrainedModel, list[str]]:
+def load_classifier(name: str, num_outputs: int, keep_head: bool = False) -> tuple[PreTrainedModel, list[str]]:
     """A backbone with a new task head for sentences.
 
     Args:
         name: Hub name, folder, or `builtin/roberta`.
         num_outputs: Width of the head; 1 for regression.
+        keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made, and said so.
 
     Returns:
         The model, in fp32 and training mode, and the names of the parameters that the backbone did not bring.
 
     Raises:
-        InputError: If there is no such backbone, its folder lacks files, or the hub cannot be reached.
+        InputError: If there is no such backbone, its folder lacks files or holds weights of other shapes, the hub
+            cannot be reached, or the head that is to be kept is missing or has another width.
     """
     _config(name, {})  # without a network this alone fails, after one round of retries and not one for every file
-    return _load(AutoModelForSequenceClassification, name, num_labels=num_outputs)
+    model, missing, mismatched = _load(AutoModelForSequenceClassification, name, num_labels=num_outputs)
+    head = _head_names(model)
+    if keep_head:
+        _check_kept_head(name, head, missing, mismatched)
+    elif not set(head) <= set(missing):
+        _make_anew(model, head)
+        missing = sorted({*missing, *head})
+        rank_zero_info(
+            f"{name} brings the head of another task; a new one with {num_outputs} outputs is trained "
+            "(--model.keep_head true keeps one of equal width)."
+        )
+    return model, missing
 
 
 def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
@@ -61,7 +75,7 @@ def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
         _check_gguf(name, gguf_file)
         gguf["gguf_file"] = gguf_file
     config = _config(name, gguf)
-    model, missing = _load(_language_model_class(name, config), name, config=config, **gguf)
+    model, missing, _ = _load(_language_model_class(name, config), name, config=config, **gguf)
     if missing:
         given = f"{name!r}, whose weights lack {missing[0]}"
         fix = "use weights that were saved with their language-model head"
@@ -69,18 +83,20 @@ def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
     return model
 
 
-def _load(auto_class: Any, name: str, **kwargs: Any) -> tuple[PreTrainedModel, list[str]]:  # noqa: ANN401
+def _load(auto_class: Any, name: str, **kwargs: Any) -> tuple[PreTrainedModel, list[str], list[str]]:  # noqa: ANN401
+    """A model, the names of the parameters that its weights lack, and of those of another shape in them."""
     source = resolve_backbone(name)
     try:
         with hub_logs.quiet():
             model, info = auto_class.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=False, **kwargs
+                source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
     except _UNREADABLE as error:
         raise _explain(name, source, error, kwargs.get("gguf_file")) from error
-    missing = sorted(info["missing_keys"])
+    missing, mismatched = sorted(info["missing_keys"]), sorted(key for key, *_ in info["mismatched_keys"])
     _check_weights(name, model, missing)
-    return model.train(), missing
+    _check_shapes(name, model, mismatched)
+    return model.train(), missing, mismatched
 
 
 def _config(name: str, gguf: dict[str, str]) -> PreTrainedConfig:
@@ -123,6 +139,40 @@ def _check_weights(name: str, model: PreTrainedModel, missing: list[str]) -> Non
     if lost:
         given = f"{name!r}, whose weights lack {len(lost)} of them, {lost[0]} first"
         raise InputError("model.backbone", f"weights for all of {type(model).__name__}", given, "use matching weights")
+
+
+def _check_shapes(name: str, model: PreTrainedModel, mismatched: list[str]) -> None:
+    """Refuse weights whose shapes do not fit, other than those of a classifier's head."""
+    embedding = cast(Any, model).get_output_embeddings()
+    head = _head_names(model) if embedding is None else []  # of a language model it is part of the backbone
+    lost = [key for key in mismatched if key not in head]
+    if lost:
+        given = f"{name!r}, in whose weights {len(lost)} have other shapes, {lost[0]} first"
+        fix = "use the config.json that belongs to the weights"
+        raise InputError("model.backbone", f"weights for {type(model).__name__} of its config.json", given, fix)
+
+
+def _check_kept_head(name: str, head: list[str], missing: list[str], mismatched: list[str]) -> None:
+    allowed = "off, or on for a backbone with a head of the task's width"
+    if lost := [key for key in head if key in missing]:
+        given = f"on for {name!r}, whose weights lack {lost[0]}"
+        raise InputError("model.keep_head", allowed, given, "leave it out, for a new head")
+    if mismatched:
+        given = f"on for {name!r}, whose {mismatched[0]} has another shape"
+        raise InputError("model.keep_head", allowed, given, "leave it out, for a new head")
+
+
+def _head_names(model: PreTrainedModel) -> list[str]:
+    """The parameters outside the backbone."""
+    prefix = f"{model.base_model_prefix}."
+    return [name for name, _ in model.named_parameters() if not name.startswith(prefix)]
+
+
+def _make_anew(model: PreTrainedModel, names: list[str]) -> None:
+    """Start parameters as those of a model that was never trained."""
+    fresh = cast(Any, AutoModelForSequenceClassification).from_config(model.config, dtype=torch.float32)
+    for name in names:
+        model.get_parameter(name).data = fresh.get_parameter(name).data
 
 
 def _explain(name: str, source: str, error: Exception, gguf_file: str | None = None) -> InputError:

@@ -1,18 +1,25 @@
-"""Stopping in the middle of an epoch without losing anything."""
+"""Stopping in the middle of an epoch without losing anything.
+
+Lightning does not say in public what it does after a batch. The private names used here (`_should_accumulate`,
+`_should_check_val_fx`, `_data_fetcher`) are those of Lightning 2.6, to which the package is bound.
+"""
 
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+from dylora.callbacks.final_validation import reaches_max_steps
 
 
 class SaveOnInterrupt(Callback):
     """On Ctrl-C or a termination signal, finish the optimizer step, save a checkpoint, and stop.
 
-    After the last step of an epoch, the epoch is validated and saved first, as it always is: a run that is resumed
-    would not go back to it. A second signal stops at once.
+    What follows the step comes first, and is saved: a validation that is due, and the end of an epoch. A run that is
+    resumed would not go back to it. A second signal stops at once.
 
     Args:
         path: The checkpoint to write, the one that the end of an epoch writes too; `fit --ckpt_path` resumes from it.
@@ -21,29 +28,45 @@ class SaveOnInterrupt(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._received = False
+        self._awaits_validation = False
         self._before: dict[signal.Signals, Any] = {}
 
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen for the signals."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._receive)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ANN401
+    @override
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save and stop, once the optimizer step is done."""
-        in_between = trainer.fit_loop._should_accumulate() or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if not in_between and self._is_received(trainer):
+        loop = trainer.fit_loop.epoch_loop
+        in_between = loop._should_accumulate() or loop.batch_progress.is_last_batch or reaches_max_steps(trainer)
+        if in_between or not self._is_received(trainer):
+            return
+        self._awaits_validation = loop._should_check_val_fx(cast(Any, trainer.fit_loop._data_fetcher))
+        if not self._awaits_validation:
             trainer.save_checkpoint(self.path)
             raise KeyboardInterrupt
 
+    @override
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Stop behind a validation that was saved at its end."""
+        if self._awaits_validation:
+            raise KeyboardInterrupt
+
+    @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop behind an epoch that was saved at its end."""
         if self._is_received(trainer):
             raise KeyboardInterrupt
 
+    @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
         self._restore()
 
+    @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
         self._restore()

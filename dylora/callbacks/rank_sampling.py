@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.ranks import DistributionName, RankDistribution, RankRange, rank_at
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule

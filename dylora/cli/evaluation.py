@@ -2,29 +2,81 @@
 
 from pathlib import Path
 
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
 from dylora.callbacks.predictions import CollectPredictions, write_json_lines
 from dylora.modules.base import EveryRankModule
+from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
-from dylora.runs.folders import cut_file, free_path, write_json
+from dylora.runs.checkpoints import read_checkpoint
+from dylora.runs.folders import cut_file, free_path, read_config, sweep_place, write_json
+from dylora.runs.validated import validated_curve
 
 
 def results_table(split: str, module: EveryRankModule) -> str:
-    """A row a metric, a column a rank."""
-    lines = [table_header(split, module.eval_ranks)]
-    lines += [table_row(name, values, module.summary(name)) for name, values in module.results.items()]
+    """A row a metric, a column a rank; on test data without a best and a chosen rank, which validation tells."""
+    has_choice = split == "validation"
+    lines = [table_header(split, module.eval_ranks, has_choice)]
+    rows = module.results.items()
+    lines += [table_row(name, values, module.summary(name), has_choice) for name, values in rows]
     return "\n".join(lines)
 
 
-def write_cut(run: Path, kind: Cut, checkpoint: Path, module: EveryRankModule) -> Path:
-    """What a cut adapter reaches, in `cuts/` of its run; an earlier file of the same cut is replaced.
+def choice_words(run: Path, checkpoint: Path, kind: Cut | None, module: EveryRankModule) -> str:
+    """The rank that was chosen on validation data, and what the last evaluation, on test data, gave at it.
 
-    The fields of an epoch in `rank_metrics.json`, with the cut and the checkpoint that it was made of.
+    Args:
+        run: The checkpoint's run; its files hold the validation.
+        checkpoint: The evaluated checkpoint.
+        kind: The cut that it was evaluated under.
+        module: With the results.
+    """
+    step = int(read_checkpoint(checkpoint)["global_step"])
+    curve = validated_curve(run, checkpoint.name, step, module.monitor, kind)
+    if curve is None:
+        of = f"{checkpoint.name}, cut {kind}" if kind else checkpoint.name
+        return f"Rank chosen on validation: none, {run} has no validation of {of}"
+    chosen = summarise(curve, module.tolerance, module.higher_is_better).chosen_rank
+    words = f"Rank chosen on validation: {chosen} ({module.monitor} {curve[chosen]:.4f} there)"
+    if chosen not in module.eval_ranks:
+        return f"{words}; it is not among the ranks that were asked for"
+    figures = ", ".join(f"{name} {values[chosen]:.4f}" for name, values in module.results.items())
+    return f"{words}; on test: {figures}"
+
+
+def keep_cut(run: Path, kind: Cut, checkpoint: Path, share: float | int, module: EveryRankModule) -> str:
+    """Write what a cut adapter reaches to `cuts/` of its run, and say so; or say why it is not kept there.
+
+    The file has the fields of an epoch in `rank_metrics.json`, with the cut and the checkpoint that it was made of. It
+    is comparable with the run's own figures, so it is not written for some of the ranks or another share of the split.
+    In a sweep's run only what the sweep lacks is written, of the checkpoint that the sweep goes by.
+
+    Args:
+        run: Folder of the run.
+        kind: The cut.
+        checkpoint: The evaluated checkpoint.
+        share: The evaluated share of the split, `trainer.limit_val_batches`.
+        module: With the results.
     """
     path = cut_file(run, kind)
-    origin = {"cut": kind, "checkpoint": checkpoint.name, "task": module.identity["task"], "metric": module.monitor}
-    write_json(path, {**origin, **module.record()})
-    return path
+    if reason := _why_not_kept(run, path, checkpoint, share, module):
+        return f"Not kept: {reason}"
+    origin = {"cut": kind, "checkpoint": checkpoint.name, "step": int(read_checkpoint(checkpoint)["global_step"])}
+    write_json(path, {**origin, "task": module.identity["task"], "metric": module.monitor, **module.record()})
+    return f"Written: {path}"
+
+
+def _why_not_kept(run: Path, path: Path, checkpoint: Path, share: float | int, module: EveryRankModule) -> str | None:
+    own = read_config(run).get("trainer", {}).get("limit_val_batches", 1.0)
+    if module.eval_ranks != tuple(rank_state(module.model).config.ranks):
+        return "only some of the ranks were evaluated"
+    if str(share) != str(1.0 if own is None else own):  # 1 is a batch, 1.0 is all of the split
+        return f"the run was validated with --trainer.limit_val_batches {own}, this is {share}"
+    if sweep_place(run) is not None and checkpoint.name != "last.ckpt":
+        return f"the run belongs to a sweep, which goes by last.ckpt, and this is {checkpoint.name}"
+    if sweep_place(run) is not None and path.is_file():
+        return f"{path} belongs to a sweep; delete it to have it made anew"
+    return None
 
 
 def write_predictions(collected: CollectPredictions, folder: Path) -> list[Path]:

@@ -11,11 +11,13 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from dylora.adapters.adapt import count_parameters
+from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
+from dylora.callbacks.final_validation import ValidateFinalWeights
 from dylora.callbacks.interrupt import SaveOnInterrupt
 from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.step_seed import StepSeed
+from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder
@@ -63,6 +65,23 @@ def run_folder(root: Path, name: str) -> Path:
     return Path(os.environ.get(_RUN_FOLDER, root / name / "other-process"))
 
 
+def check_end(trainer: Any) -> None:  # noqa: ANN401
+    """Refuse a training without a last step: the learning rate falls to zero over all steps.
+
+    Args:
+        trainer: The trainer's options. Lightning takes `max_epochs` null for no end where `max_time` is given.
+
+    Raises:
+        InputError: If neither the epochs nor the steps have an end.
+    """
+    endless = trainer.max_epochs == -1 or (trainer.max_epochs is None and trainer.max_time is not None)
+    if endless and trainer.max_steps in (-1, None) and not trainer.fast_dev_run:
+        given = f"{'null' if trainer.max_epochs is None else trainer.max_epochs}, which has no end"
+        allowed = "a number of epochs, for the learning rate falls to zero over all steps"
+        fix = "give --trainer.max_epochs or --trainer.max_steps; --trainer.max_time may end it earlier"
+        raise InputError("--trainer.max_epochs", allowed, given, fix)
+
+
 def fit_callbacks(
     folder: Path, module: LightningModule, seed: int, hyperparameters: Mapping[str, Any], checkpoints: bool
 ) -> list[Callback]:
@@ -78,7 +97,7 @@ def fit_callbacks(
     if not isinstance(module, EveryRankModule):
         last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
         return [SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else []
-    callbacks: list[Callback] = [StepSeed(seed), RankCurves(folder, hyperparameters)]
+    callbacks: list[Callback] = [StepSeed(seed), RankCurves(folder, hyperparameters), ValidateFinalWeights()]
     if checkpoints:
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
         callbacks.append(BestAndLast(folder / CHECKPOINTS, module.monitor, module.higher_is_better))
@@ -112,12 +131,13 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def opening_words(folder: Path, module: LightningModule) -> str:
-    """What is trained, and where the run lies."""
+def opening_words(folder: Path | None, module: LightningModule) -> str:
+    """What is trained, and where the run lies; None for a trial."""
+    place = f"Run {folder}" if folder else "Trial (fast_dev_run), nothing of it is kept"
     if not isinstance(module, EveryRankModule):
-        return f"Run {folder}: {type(module).__name__}"
+        return f"{place}: {type(module).__name__}"
     about = f"{module.identity['task']} on {module.identity['backbone']['name']}"
-    return f"Run {folder}: {about}\nParameters: {count_parameters(module.model)}"
+    return f"{place}: {about}\nParameters: {count_parameters(module.model)}"
 
 
 def closing_words(folder: Path, trainer: Trainer, module: LightningModule) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -13,7 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import CUTS, check_cut
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.callbacks.cut import CutAdapter
@@ -21,10 +22,11 @@ from dylora.callbacks.predictions import CollectPredictions, write_json_lines
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.cli.classes import DATA, DEFAULTS, MODELS
 from dylora.cli.commands import COMMANDS
-from dylora.cli.evaluation import results_table, write_cut, write_predictions
+from dylora.cli.evaluation import choice_words, keep_cut, results_table, write_predictions
 from dylora.cli.fit import (
     ProgressBar,
     SaveConfig,
+    check_end,
     closing_words,
     fit_callbacks,
     flatten,
@@ -70,6 +72,7 @@ class DyLoRACLI(LightningCLI):
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.folder: Path | None = None
+        self._trial: TemporaryDirectory[str] | None = None
         try:
             super().__init__(
                 save_config_callback=None,
@@ -85,7 +88,9 @@ class DyLoRACLI(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         finally:
-            if self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
+            if self._trial is not None:
+                self._trial.cleanup()
+            elif self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
                 with contextlib.suppress(OSError):
                     self.folder.rmdir()
 
@@ -207,10 +212,18 @@ class DyLoRACLI(LightningCLI):
         if isinstance(self.model, EveryRankModule):  # refuses before anything is written
             options.rank_sampling.bind(rank_state(self.model.model).config.ranks)
             check_precision(str(options.trainer.precision))
-        folder = self.folder = run_folder(Path(options.trainer.default_root_dir), self.run_name())
+            check_end(options.trainer)
+        folder = self.folder = run_folder(self._root_of_runs(options.trainer), self.run_name())
         callbacks += self._fit_callbacks(folder)
         logger = run_loggers(options.trainer.logger, folder)
         return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
+
+    def _root_of_runs(self, trainer: Any) -> Path:  # noqa: ANN401
+        """The folder of all runs; for a trial a temporary one, so that it is never taken for the newest run."""
+        if not trainer.fast_dev_run:
+            return Path(trainer.default_root_dir)
+        self._trial = TemporaryDirectory(prefix="dylora-")
+        return Path(self._trial.name)
 
     def _fit_callbacks(self, folder: Path) -> list[Any]:
         options, parsed = self.config_init["fit"], self.config["fit"]
@@ -235,7 +248,7 @@ class DyLoRACLI(LightningCLI):
     def fit(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Train; afterwards show the best epoch's table and where the run lies."""
         assert self.folder is not None
-        say(opening_words(self.folder, model))
+        say(opening_words(None if self._trial else self.folder, model))
         try:
             self.trainer.fit(model, **options)
         except SystemExit:
@@ -246,7 +259,8 @@ class DyLoRACLI(LightningCLI):
             if self.trainer.is_global_zero:
                 content = {"checkpoint": "checkpoints/last.ckpt", **report}
                 write_json(self.folder / f"{model.method.name}.json", content)
-        say(closing_words(self.folder, self.trainer, model))
+        if not self._trial:
+            say(closing_words(self.folder, self.trainer, model))
 
     def validate(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
@@ -256,18 +270,21 @@ class DyLoRACLI(LightningCLI):
         if not isinstance(model, EveryRankModule):
             return
         say(results_table("validation", model))
-        if kind and self.trainer.is_global_zero and model.eval_ranks == tuple(rank_state(model.model).config.ranks):
+        if kind and self.trainer.is_global_zero:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
-            say(f"Written: {write_cut(self.run_of_checkpoint(), kind, checkpoint, model)}")
+            say(keep_cut(self.run_of_checkpoint(), kind, checkpoint, self.trainer.limit_val_batches, model))
 
     def test(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
-        """Evaluate the asked ranks on a labelled test split, and keep the texts that were written for it."""
-        self._cut()
+        """Evaluate the asked ranks on a labelled test split, show the rank validation chose, and keep the texts."""
+        kind = self._cut()
         with _stopped_by_signals():
             self.trainer.test(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
             return
         say(results_table("test", model))
+        if len(rank_state(model.model).config.ranks) > 1:
+            checkpoint = Path(self._get(self.config, "ckpt_path"))
+            say(choice_words(self.run_of_checkpoint(), checkpoint, kind, model))
         if self.trainer.is_global_zero:
             for name, records in model.files().items():
                 path = free_path(self.run_of_checkpoint() / "predictions" / f"{name}.jsonl")

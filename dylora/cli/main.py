@@ -44,6 +44,7 @@ def _run(arguments: list[str]) -> None:
         refuse_old_options(command, rest)
         from dylora.cli.lightning_cli import run_trainer_command
 
+        quiet()  # again: Lightning's handlers are there now
         run_trainer_command(arguments)
     else:
         raise InputError("command", "one of " + ", ".join(COMMANDS), command, "see python -m dylora --help")

@@ -21,7 +21,7 @@ _NOT_FOR_USERS = (
 
 def quiet() -> None:
     """Drop hints and warnings that do not concern this project's users."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(_is_worth_showing)
     for message in _NOT_FOR_USERS:

@@ -5,6 +5,7 @@ import io
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from dylora.errors import InputError
 from dylora.runs.folders import ROOT
 from dylora.runs.record import read_record
 from dylora.sweep import engines
+from dylora.sweep.configuration import Settings, deciding, devices
 from dylora.sweep.expansion import Run, check_places, choose, expand
 from dylora.sweep.file import SweepFile, read_sweep
 from dylora.sweep.run import Engine, run_sweep
@@ -65,12 +67,14 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
     name = options.name or (f"{path.stem}-{options.preset}" if options.preset else path.stem)
     overrides = pairs("--set", options.set)
     engine = _engine(options, main, Path(options.root) / name)
-    runs = expand(experiment, name, Path(options.root), overrides)
-    check_places(runs)
+    runs = resolve_options(expand(experiment, name, Path(options.root), overrides), main, str(path))
+    for note in check_places(runs):
+        print(note, file=sys.stderr)
     if options.dry_run:
         _list(runs)
         return
-    check_options(runs, main, str(path))
+    if options.engine == "local" and options.jobs is None:
+        _check_devices(runs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run saves and stops at either signal
     status = run_sweep(runs, engine, partial(print, flush=True), options.jobs or 1)
     if status:
@@ -78,22 +82,28 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
     print(f"Tables:  python -m dylora report {Path(options.root) / name}{_table(experiment)}")
 
 
-def check_options(runs: Sequence[Run], main: Main, path: str) -> None:
+def resolve_options(runs: Sequence[Run], main: Main, path: str) -> list[Run]:
     """Have each system's options on each task parsed before the first run, so that a slip does not fail them all.
+
+    Returns:
+        The runs with their resolved configurations.
 
     Raises:
         InputError: Naming the system, the task and what is wrong; for an unknown option, the nearest one too.
     """
-    checked = set()
+    found: dict[tuple[str, str], Settings] = {}
     for run in runs:
-        if (run.system, run.task) in checked:
+        if (run.system, run.task) in found:
             continue
-        checked.add((run.system, run.task))
-        message = _refusal([*run.command, "--print_config"], main)
-        if message is None:
-            continue
-        where = f"{path}: system {run.system}, task {run.task}"
-        raise InputError(where, "options that fit takes", message, "correct the file or --set")
+        status, text, message = _carried_out([*run.command, "--print_config"], main)
+        if status:
+            where = f"{path}: system {run.system}, task {run.task}"
+            raise InputError(where, "options that fit takes", message, "correct the file or --set")
+        settings = found[run.system, run.task] = deciding(yaml.safe_load(text))
+        if trial := settings.get("trainer.fast_dev_run"):
+            fix = "set trainer.max_steps and trainer.limit_val_batches for a short sweep"
+            raise InputError("trainer.fast_dev_run", "false in a sweep: a trial keeps no figures", trial, fix)
+    return [replace(run, configuration=found[run.system, run.task]) for run in runs]
 
 
 def pairs(option: str, items: Sequence[str]) -> dict[str, Any]:
@@ -148,16 +158,27 @@ def _list(runs: Sequence[Run]) -> None:
     print(f"{len(runs)} runs")
 
 
-def _refusal(arguments: list[str], main: Main) -> str | None:
-    """A command's error if it is refused."""
-    err = io.StringIO()
+def _check_devices(runs: Sequence[Run]) -> None:
+    """Refuse runs on several devices in this process: Lightning would start the whole sweep once for each."""
+    for run in runs:
+        if (count := devices(run.configuration, len(engines.visible_gpus()))) > 1:
+            given = f"none, with {count} devices (system {run.system}, task {run.task})"
+            fix = "add --jobs 1, or --set trainer.devices=1"
+            raise InputError(
+                "--jobs", "given for runs on several devices, which need a process of their own", given, fix
+            )
+
+
+def _carried_out(arguments: list[str], main: Main) -> tuple[object, str, str]:
+    """Exit status of a command, what it printed, and its error if it was refused."""
+    out, err = io.StringIO(), io.StringIO()
     status: object = 0
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main(arguments)
         except SystemExit as error:
             status = error.code
-    return err.getvalue().strip().removeprefix("dylora: error: ") if status else None
+    return status, out.getvalue(), err.getvalue().strip().removeprefix("dylora: error: ")
 
 
 def _names(text: str | None) -> list[str]:

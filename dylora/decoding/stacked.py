@@ -1,7 +1,8 @@
 """One call of transformers' `generate` for a batch of prompts at several ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -9,13 +10,15 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
-from dylora.adapters.adapt import use_rank
+from dylora.adapters.active_rank import repeated_rows, use_rank
+from dylora.adapters.rank_per_row import may_stack
 from dylora.backbones import hub_logs
 from dylora.decoding.config import DecodingConfig
 from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
 from dylora.errors import InputError
 
 _KEPT = ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id")
+_CHECKED_TOKENS = 2
 _NOT_SUPPORTED = ("cannot use beam search", "only supports")  # how transformers refuses a way of decoding
 
 
@@ -46,7 +49,9 @@ def generate_at_ranks(
     """Continue every prompt at every rank.
 
     The batch is repeated once for each rank, and each row runs at its own; beam search repeats rows, and their ranks
-    with them. What the model's own files say about decoding is not used.
+    with them. The first batch is checked: its first tokens are generated at one rank at a time too, and where the
+    scores differ, this model runs at one rank at a time from then on. What the model's own files say about decoding is
+    not used.
 
     Args:
         model: An adapted model in evaluation mode.
@@ -66,41 +71,70 @@ def generate_at_ranks(
             in that way.
     """
     _check_length(model, attention_mask, decoding.max_new_tokens)
-    rows, width = input_ids.shape
-    is_encoder_decoder = model.config.is_encoder_decoder
-    prompt = 1 if is_encoder_decoder else width
-    processors = LogitsProcessorList()
-    if decoding.no_repeat_ngram_size:
-        processors.append(NoRepeatGeneratedNGram(decoding.no_repeat_ngram_size, prompt))
-    settings = decoding.settings(eos_token_id=list(end_ids), pad_token_id=pad_id, **_special_tokens(model))
-    random = _seeded(decoding.sampling_seed, input_ids) if decoding.sample else nullcontext()
-    rank = ranks[0] if len(ranks) == 1 else torch.tensor(ranks).repeat_interleave(rows)
-    with use_rank(model, rank), random:
-        sequences = _generate(
-            model, settings, processors, input_ids.repeat(len(ranks), 1), attention_mask.repeat(len(ranks), 1)
-        )
-    texts = [_until_end(row, end_ids) for row in sequences[:, prompt:].tolist()]
-    return [texts[start : start + rows] for start in range(0, len(texts), rows)]
+    call = _Call(model, input_ids, attention_mask, decoding, tuple(end_ids), pad_id)
+    if may_stack(model, "generation", ranks, call.scores_at):
+        return call.texts_at(ranks)
+    return [texts for rank in ranks for texts in call.texts_at([rank])]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One batch of prompts and how to continue them; see `generate_at_ranks`."""
+
+    model: PreTrainedModel
+    input_ids: Tensor
+    attention_mask: Tensor
+    decoding: DecodingConfig
+    end_ids: tuple[int, ...]
+    pad_id: int
+
+    def texts_at(self, ranks: Sequence[int]) -> list[list[list[int]]]:
+        """The generated tokens at each rank, for each row."""
+        rows = len(self.input_ids)
+        sequences = self._run(ranks, {}).sequences[:, self._prompt :].tolist()
+        texts = [_until_end(row, self.end_ids) for row in sequences]
+        return [texts[start : start + rows] for start in range(0, len(texts), rows)]
+
+    def scores_at(self, ranks: Sequence[int]) -> Tensor:
+        """Logits (ranks * rows, tokens * vocabulary) of the first tokens, the second of which comes from a cache."""
+        few = min(_CHECKED_TOKENS, self.decoding.max_new_tokens)
+        greedy = replace(self, decoding=DecodingConfig(max_new_tokens=few))
+        logits = greedy._run(ranks, {"min_new_tokens": few, "output_logits": True}).logits
+        return torch.stack(logits, 1).flatten(1)
+
+    @property
+    def _prompt(self) -> int:
+        """Number of tokens in front of the generated ones."""
+        return 1 if self.model.config.is_encoder_decoder else self.input_ids.shape[1]
+
+    def _run(self, ranks: Sequence[int], changes: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        decoding, model, rows = self.decoding, self.model, len(self.input_ids)
+        processors = LogitsProcessorList()
+        if decoding.no_repeat_ngram_size:
+            processors.append(NoRepeatGeneratedNGram(decoding.no_repeat_ngram_size, self._prompt))
+        special = {"eos_token_id": list(self.end_ids), "pad_token_id": self.pad_id, **_special_tokens(model)}
+        settings = decoding.settings(**special)
+        cast(Any, settings).update(return_dict_in_generate=True, **changes)
+        random = _seeded(decoding.sampling_seed, self.input_ids) if decoding.sample else nullcontext()
+        rank = ranks[0] if len(ranks) == 1 else torch.tensor(ranks).repeat_interleave(rows)
+        inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+        stacked = {name: value.repeat(len(ranks), 1) for name, value in inputs.items()}
+        with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random:
+            return _generate(model, settings, processors, stacked)
 
 
 def _generate(
     model: PreTrainedModel,
     settings: GenerationConfig,
     processors: LogitsProcessorList,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-) -> Tensor:
+    inputs: Mapping[str, Tensor],
+) -> Any:  # noqa: ANN401 (one of transformers' output classes)
     generate = cast(Any, model).generate
     before = model.generation_config
     model.generation_config = settings  # transformers fills what is not set from here
     try:
         with hub_logs.quiet():  # else transformers takes a prompt's last token for padding where the two are the same
-            sequences: Tensor = generate(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                generation_config=settings,
-                logits_processor=processors,
-            )
+            output = generate(**inputs, generation_config=settings, logits_processor=processors)
     except ValueError as error:
         if not any(words in str(error) for words in _NOT_SUPPORTED):
             raise
@@ -108,7 +142,7 @@ def _generate(
         raise InputError("model.num_beams", "a number that transformers supports", given, str(error)) from error
     finally:
         model.generation_config = before
-    return sequences
+    return output
 
 
 def _special_tokens(model: PreTrainedModel) -> dict[str, int]:

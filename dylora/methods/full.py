@@ -2,8 +2,9 @@
 
 from torch import nn
 
-from dylora.adapters.adapt import task_head, without_adapters
+from dylora.adapters.active_rank import without_adapters
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.parameters import task_head
 from dylora.methods.method import Method
 
 

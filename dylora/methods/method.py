@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.optim import OptimizerName, build_optimizer
 from dylora.errors import InputError

@@ -15,9 +15,9 @@ class GLUEMetrics(Metric):
     """All metrics of one task at one rank, under the names in `task.metrics`.
 
     Classification counts a confusion matrix for each validation split, regression keeps all scores and targets and
-    computes in double precision. So figures do not depend on how rows are spread over batches or processes, a process
-    without rows included. A metric that is not defined is 0.0, never NaN, so that choosing a checkpoint or a rank by
-    it stays possible: Matthews where all predictions or all labels are one class (as scikit-learn has it), the
+    computes in double precision on the CPU. So figures do not depend on how rows are spread over batches or processes,
+    a process without rows included. A metric that is not defined is 0.0, never NaN, so that choosing a checkpoint or a
+    rank by it stays possible: Matthews where all predictions or all labels are one class (as scikit-learn has it), the
     correlations where predictions or targets are constant, too few or not finite, and F1 without any positive.
 
     Args:
@@ -90,8 +90,8 @@ class GLUEMetrics(Metric):
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:
-    """A list before processes exchange their states, a tensor after."""
-    return dim_zero_cat(state).double() if len(state) else torch.empty(0)
+    """A list before processes exchange their states, a tensor after; on the CPU, for not every device has doubles."""
+    return dim_zero_cat(state).cpu().double() if len(state) else torch.empty(0)
 
 
 def accuracy(confusion: Tensor) -> float:

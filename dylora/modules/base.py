@@ -8,17 +8,23 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
+from typing_extensions import override
 
-from dylora.adapters.adapt import adapter_state, rank_state, set_rank, takes_rank_per_row, use_rank
+from dylora.adapters.active_rank import rank_state, set_rank, use_rank
+from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.optim import OptimizerName, linear_warmup
+from dylora.adapters.parameters import adapter_state
+from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
+from dylora.modules.all_processes import share_findings
 from dylora.rank_curve.direction import higher_is_better
 from dylora.rank_curve.summary import RankSummary, summarise
 from dylora.runs.checkpoints import KEY, check_identity, identity
@@ -101,6 +107,7 @@ class EveryRankModule(LightningModule):
         self.results: dict[str, dict[int, float]] = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
         self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
+        self._said = self._said_uncalled = False
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
@@ -145,7 +152,7 @@ class EveryRankModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the step's ranks, weighted, with what the method adds to it."""
-        losses = [self._losses_at(batch, ranks) for ranks in self._chunks(self._step_ranks, len(self._step_ranks))]
+        losses = [self._losses_at(batch, ranks) for ranks in self._training_chunks(batch)]
         weights = torch.tensor(self._step_weights, device=self.device)
         loss = (torch.cat(losses) * weights).sum()
         self.log("train/loss", loss, prog_bar=True)
@@ -167,8 +174,24 @@ class EveryRankModule(LightningModule):
         self._finish("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of every rank, and their summary."""
+        """Log the metrics of every rank, their mean and area; no rank is chosen by them."""
         self._finish("test")
+
+    @override
+    def on_train_epoch_end(self) -> None:
+        """Name the adapters that the first epoch has not reached."""
+        self._say_if_uncalled()
+
+    @override
+    def on_validation_end(self) -> None:
+        """Name the adapters that neither training nor the first validation has reached."""
+        if not self.trainer.sanity_checking:
+            self._say_if_uncalled()
+
+    @override
+    def on_test_end(self) -> None:
+        """Name the adapters that the test has not reached."""
+        self._say_if_uncalled()
 
     def summary(self, metric: str | None = None) -> RankSummary:
         """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
@@ -202,14 +225,22 @@ class EveryRankModule(LightningModule):
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
         rows = len(next(iter(batch.values())))
-        for ranks in self._chunks(self.eval_ranks, max(1, self.eval_rows // rows)):
-            with use_rank(self.model, ranks[0]):
-                stacked = self._stack(batch, ranks)
-                losses, outputs = self.losses_of(stacked, len(ranks))
+        size = max(1, self.eval_rows // rows)
+        stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
+        self._say_if_refuted()
+        for ranks in self._chunks(self.eval_ranks, size if stacks else 1):
+            losses, outputs = self._run(batch, ranks)
             yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
-        """The named optimizer with linear warm-up and decay, stepped every optimizer step."""
+        """The named optimizer with linear warm-up and decay, stepped every optimizer step.
+
+        Raises:
+            InputError: If the training has no last step that the learning rate could fall to.
+        """
+        if math.isinf(self.trainer.estimated_stepping_batches):
+            fix = "give the trainer one of them"
+            raise InputError("max_epochs or max_steps", "a number, for the learning rate", "neither", fix)
         optimizer = self.method.optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay)
         self._total_steps = int(self.trainer.estimated_stepping_batches)
         schedule = linear_warmup(optimizer, self._total_steps, self.warmup_ratio, self.warmup_steps)
@@ -235,9 +266,37 @@ class EveryRankModule(LightningModule):
         stacked = self._stack(batch, ranks) if len(self._step_ranks) > 1 else batch
         return self.losses_of(stacked, len(ranks))[0]
 
-    def _chunks(self, ranks: Sequence[int], size: int) -> list[Sequence[int]]:
-        """Ranks that run stacked in one forward, at most `size` of them, where the model allows it."""
-        size = size if takes_rank_per_row(self.model) else 1
+    def _run(self, batch: Batch, ranks: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Losses (ranks,) and outputs (ranks * rows, ...) of a batch, stacked if there are several ranks."""
+        with use_rank(self.model, ranks[0]):
+            return self.losses_of(self._stack(batch, ranks), len(ranks))
+
+    def _training_chunks(self, batch: Batch) -> list[Sequence[int]]:
+        """The step's ranks as they run together: all stacked where that is right, else one by one."""
+        ranks, checks = self._step_ranks, rank_state(self.model).row_checks
+        undecided = len(ranks) > 1 and "forward" not in checks and takes_rank_per_row(self.model)
+        stacks = may_stack(self.model, "forward", ranks, lambda ranks: self._run(batch, ranks)[1])
+        if undecided:  # in the same step for all processes: what is known is the same in all
+            share_findings(checks)
+            stacks = checks.get("forward", False)
+        self._say_if_refuted()
+        if not stacks and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
+            allowed = "off for the summation loss of a model that runs at one rank at a time"
+            given = f"on for {type(self.model).__name__}"  # its backward would compute all ranks again at the last one
+            raise InputError("activation checkpointing", allowed, given, "train at one rank a step")
+        return self._chunks(ranks, len(ranks) if stacks else 1)
+
+    def _say_if_refuted(self) -> None:
+        """Say once why evaluation takes longer than elsewhere."""
+        if not self._said and not all(rank_state(self.model).row_checks.values()):
+            self._said = True
+            rank_zero_info(
+                f"{type(self.model).__name__} runs at one rank at a time: it does not keep the rows of a batch apart, "
+                "as several ranks in one batch need."
+            )
+
+    @staticmethod
+    def _chunks(ranks: Sequence[int], size: int) -> list[Sequence[int]]:
         return [ranks[start : start + size] for start in range(0, len(ranks), size)]
 
     def _stack(self, batch: Batch, ranks: Sequence[int]) -> Batch:
@@ -249,7 +308,15 @@ class EveryRankModule(LightningModule):
         set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
         return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
 
+    def _say_if_uncalled(self) -> None:
+        """Say once which adapted layers nothing has reached."""
+        names = [] if self._said_uncalled else uncalled_layers(self.model)
+        self._said_uncalled = True
+        if names:
+            rank_zero_info(f"Adapters that no forward has reached, and that learn nothing: {', '.join(names)}.")
+
     def _finish(self, stage: Stage) -> None:
+        share_findings(rank_state(self.model).row_checks)
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
             for name, value in self.figures(rank).items():
@@ -261,8 +328,9 @@ class EveryRankModule(LightningModule):
                 self._log(f"{stage}/{name}/rank_{rank}", value)
             self._log(f"{stage}/{name}/mean", summary.mean)
             self._log(f"{stage}/{name}/aurac", summary.aurac)
-            self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
-            self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
+            if stage == "val":  # a rank is chosen on validation data, never on what is reported
+                self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
+                self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
 
     def _metric(self, rank: int) -> Metric:
         return cast(Metric, self.metrics[str(rank)])

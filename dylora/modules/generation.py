@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol, cast
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
+from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from torch import Tensor
@@ -21,6 +21,7 @@ from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
 from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
+from dylora.modules.all_processes import from_all_processes
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.modules.generated_text import show_texts
 from dylora.modules.text_scores import item_score, score_names, score_texts
@@ -185,6 +186,7 @@ class GenerationModule(EveryRankModule):
             )
             for rank, rows_of_rank in zip(ranks, written, strict=True):
                 yield rank, [_text(tokenizer, tokens) for tokens in rows_of_rank]
+        self._say_if_refuted()
 
     def count(self, batch: Batch, split: int) -> None:
         """Predict a batch with labels, or generate from a batch of prompts, at every rank."""
@@ -202,7 +204,7 @@ class GenerationModule(EveryRankModule):
         metric.update(torch.zeros(0, 3, device=self.device))  # torchmetrics would warn where there were no rows at all
         predicted = metric.compute()
         metric.reset()
-        records = _from_all_processes(self._written[rank])
+        records = from_all_processes(self._written[rank])
         self._written[rank] = []
         if not records:
             return cast(dict[str, float], predicted)
@@ -213,10 +215,14 @@ class GenerationModule(EveryRankModule):
         """Forget the texts of the evaluation before."""
         self._begin("validation")
 
-    @rank_zero_only
+    @override
     def on_validation_end(self) -> None:
-        """Show the first texts of an epoch on TensorBoard."""
-        trainer = self.trainer
+        """Show the first texts of an epoch on TensorBoard, in the first process."""
+        super().on_validation_end()
+        self._show_texts(self.trainer)
+
+    @rank_zero_only
+    def _show_texts(self, trainer: Trainer) -> None:
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             ranks = shown_ranks(sorted(self.predictions))
             show_texts(trainer, {rank: self.records(rank, _SHOWN) for rank in ranks})
@@ -300,11 +306,3 @@ def _described(record: Record, item: Item) -> Record:
         "output": text,
         "score": score,
     }
-
-
-def _from_all_processes(records: list[Record]) -> list[Record]:
-    if not (dist.is_available() and dist.is_initialized()):
-        return records
-    shares: list[list[Record]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(shares, records)
-    return [record for share in shares for record in share]

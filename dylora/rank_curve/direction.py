@@ -1,7 +1,10 @@
-"""Which way each metric is better; the one place that knows."""
+"""What is known of each metric by its name: which way it is better, and on which scale it is printed."""
 
 LOWER_IS_BETTER = ("loss", "perplexity", "ter_")
 """Beginnings of the names of the metrics that are better when lower; all others are better when higher."""
+
+OF_HUNDRED = ("accuracy", "f1", "matthews", "pearson", "spearman", "bleu", "meteor", "rouge_l", "token_accuracy")
+"""Beginnings of the names of shares and correlations, which the paper prints times 100; the others as they are."""
 
 
 def higher_is_better(metric: str) -> bool:
@@ -14,3 +17,16 @@ def higher_is_better(metric: str) -> bool:
     (True, False)
     """
     return not metric.startswith(LOWER_IS_BETTER)
+
+
+def printed_scale(metric: str, value: float) -> float:
+    """A value on the scale of the paper: shares and correlations times 100.
+
+    Args:
+        metric: Its name, as it is logged.
+        value: As it is logged, a fraction where it is a share.
+
+    >>> printed_scale("accuracy", 0.875), printed_scale("nist", 8.5)
+    (87.5, 8.5)
+    """
+    return value * 100 if metric.startswith(OF_HUNDRED) else value

@@ -7,15 +7,22 @@ from dylora.rank_curve.summary import RankSummary
 _MOST_COLUMNS = 16
 
 
-def table_header(first: str, ranks: Sequence[int]) -> str:
+def table_header(first: str, ranks: Sequence[int], has_choice: bool = True) -> str:
     """Heading of the rows that `table_row` makes."""
     cells = [f"{f'rank {rank}':>8}" for rank in shown_ranks(ranks)]
-    summary = f"{'mean':>10}{'best':>6}{'chosen':>8}" if len(ranks) > 1 else ""
+    choice = f"{'best':>6}{'chosen':>8}" if has_choice else ""
+    summary = f"{'mean':>10}{choice}" if len(ranks) > 1 else ""
     return f"{first:<12}{''.join(cells)}{summary}"
 
 
-def table_row(first: str, values: Mapping[int, float], summary: RankSummary) -> str:
+def table_row(first: str, values: Mapping[int, float], summary: RankSummary, has_choice: bool = True) -> str:
     """One row: the metric at every rank (at most 16 of them) and, of several, its mean, the best and the chosen one.
+
+    Args:
+        first: The row's own heading.
+        values: The metric at each rank.
+        summary: Of these values.
+        has_choice: Whether to show the best and the chosen rank; not for test data, where no rank is chosen.
 
     >>> from dylora.rank_curve.summary import summarise
     >>> values = {1: 0.8, 2: 0.9}
@@ -23,7 +30,8 @@ def table_row(first: str, values: Mapping[int, float], summary: RankSummary) -> 
     'epoch 1       0.8000  0.9000    0.8500     2       2'
     """
     cells = [f"{values[rank]:>8.4f}" for rank in shown_ranks(sorted(values))]
-    words = f"{summary.mean:>10.4f}{summary.best_rank:>6}{summary.chosen_rank:>8}" if len(values) > 1 else ""
+    choice = f"{summary.best_rank:>6}{summary.chosen_rank:>8}" if has_choice else ""
+    words = f"{summary.mean:>10.4f}{choice}" if len(values) > 1 else ""
     return f"{first:<12}{''.join(cells)}{words}"
 
 

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from dylora.report.curves import Curves, Picked
 from dylora.report.printed import LABELS, TITLES, printed_figures
-from dylora.report.table import Cell, Table
+from dylora.report.table import CHOSEN_ON_SHOWN, Cell, Table
 
 _SECONDS = "Seconds of run.json: training with its validations and the start, over all resumes"
 
@@ -15,7 +15,8 @@ def search_table(curves: Sequence[Curves]) -> Table:
     printed = printed_figures("5")
     tasks = _tasks(curves, [p.task for p in printed])
     heads = ["r_max", "System", *(_heading(task, curves, "accuracy") for task in tasks), "Seconds", "Cost"]
-    table = Table(f"Table 5: {TITLES['5']}", heads, [], [], notes=[_SECONDS, "Cost: seconds ÷ those of the DyLoRA run"])
+    notes = [_SECONDS, "Cost: seconds ÷ those of the DyLoRA run", CHOSEN_ON_SHOWN]
+    table = Table(f"Table 5: {TITLES['5']}", heads, [], [], notes=notes)
     for r_max, system in dict.fromkeys((p.r_max, p.system) for p in printed):
         cells = []
         for task in tasks:

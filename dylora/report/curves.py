@@ -5,14 +5,12 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
-from dylora.rank_curve.direction import higher_is_better
+from dylora.rank_curve.direction import higher_is_better, printed_scale
 from dylora.rank_curve.summary import aurac
 from dylora.report.results import Result, groups
 
 Pick = int | Literal["mean", "aurac", "best", "full"]
 """Which figure of a curve: that of a rank, the mean or the area over the ranks, the best rank's, the only one."""
-
-_OF_HUNDRED = ("accuracy", "f1", "matthews", "pearson", "spearman", "bleu", "meteor", "rouge_l", "token_accuracy")
 
 
 @dataclass(frozen=True)
@@ -136,21 +134,12 @@ def _is_same(own: Curves, cut: Curves) -> bool:
     return all(abs(value - theirs[seed][rank]) < 0.005 for seed, c in ours.items() for rank, value in c.items())
 
 
-def scaled(metric: str, value: float) -> float:
-    """A value on the scale of the paper: shares and correlations times 100.
-
-    >>> scaled("accuracy", 0.875), scaled("nist", 8.5)
-    (87.5, 8.5)
-    """
-    return value * 100 if metric.startswith(_OF_HUNDRED) else value
-
-
 def _add(curves: Curves, result: Result, cut: str) -> None:
     seed = result.record.seed
     curves.seconds.setdefault(seed, {})[result.record.rank or 0] = result.record.seconds
     for metric, values in result.figures.get(cut, {}).items():
         curve = curves.by_metric.setdefault(metric, {}).setdefault(seed, {})
-        curve |= {rank: scaled(metric, value) for rank, value in values.items()}
+        curve |= {rank: printed_scale(metric, value) for rank, value in values.items()}
 
 
 def _missing_ranks(curves: Curves) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from dylora.errors import InputError
 from dylora.report.curves import Curves, Pick
 from dylora.report.printed import LABELS, TITLES, Printed, printed_figures
-from dylora.report.table import Cell, Table
+from dylora.report.table import CHOSEN_ON_SHOWN, Cell, Table
 
 Column = tuple[str, str]
 """A task and a metric."""
@@ -159,6 +159,8 @@ class PaperTable:
     def _missing(self) -> list[str]:
         """What the paper has and the runs do not: whole tasks, whole systems, single cells."""
         notes = ["Figures on the validation splits; the paper's are on the test splits"] if self.number in _TEXT else []
+        if any(row.pick == "best" for row in self.rows):
+            notes.append(CHOSEN_ON_SHOWN)
         if tasks := [_heading(column) for column in self.papers_columns if column not in self.columns]:
             notes.append(f"No figures on {', '.join(tasks)}: the paper's are left out")
         absent = {p.system for p in self.printed.values()} - {system for system, _ in self.labels}

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.errors import InputError
-from dylora.runs.folders import CONFIG
-from dylora.runs.record import METRICS_FILE, RUN_FILE, RunRecord, read_record, tuning_score
+from dylora.runs.folders import RUN_FILE, read_config
+from dylora.runs.record import METRICS_FILE, RunRecord, read_record, tuning_score
 
 Epoch = Literal["last", "best"]
 Rates = Literal["best", "all"]
@@ -109,28 +107,6 @@ def _not_figures(path: Path, given: str) -> InputError:
 
 def _figures(metrics: Mapping[str, Mapping[str, float]]) -> Figures:
     return {name: {int(rank): float(value) for rank, value in values.items()} for name, values in metrics.items()}
-
-
-def read_config(folder: Path) -> Mapping[str, Any]:
-    """The options that a run was made with, those of a class beside its `class_path`; empty if they are not there."""
-    try:
-        content: Mapping[str, Any] = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
-    except OSError:
-        return {}
-    return {key: _flat(value) for key, value in content.items()}
-
-
-def _flat(options: Any) -> Any:  # noqa: ANN401
-    """The options of a class without the level `init_args`, as files of earlier versions have them."""
-    if not isinstance(options, Mapping) or "class_path" not in options:
-        return options
-    return {"class_path": options["class_path"], **(options.get("init_args") or {})}
-
-
-def is_text(config: Mapping[str, Any]) -> bool:
-    """Whether a run was one of text generation, which files of earlier versions say by naming a `set`."""
-    model = config.get("model") or {}
-    return bool(config.get("set")) or str(model.get("class_path")).endswith("GenerationModule")
 
 
 def _scaling(folder: Path) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dylora.report.printed import TITLES, printed_rows
-from dylora.report.results import Result, groups, is_text, read_config
+from dylora.report.results import Result, groups
 from dylora.report.table import NOTHING, Table
+from dylora.runs.folders import read_config
 
 _OPTIONS = {
     "optimizer": "model.optimizer",
@@ -49,6 +50,12 @@ def settings_table(results: Sequence[Result]) -> Table:
         table.tidy += [{**where, "system": system, "value": value} for system, value in named.items()]
     table.notes.append(f"{NOTHING}: no option of a run, or not set")
     return table
+
+
+def is_text(config: Mapping[str, Any]) -> bool:
+    """Whether a run was one of text generation, which files of earlier versions say by naming a `set`."""
+    model = config.get("model") or {}
+    return bool(config.get("set")) or str(model.get("class_path")).endswith("GenerationModule")
 
 
 def _values(configs: Sequence[Mapping[str, Any]], parameter: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 LEGEND = "mean ± sample standard deviation (number of seeds) [the paper's figure, difference]"
 NOTHING = "—"
+CHOSEN_ON_SHOWN = "Best ranks are chosen on the validation figures that are shown, so these are optimistic"
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,19 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml  # type: ignore[import-untyped]
 
 from dylora.errors import InputError
 
 ROOT = "logs"
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
+RUN_FILE = "run.json"
+"""What a sweep writes into the place of each of its runs; the run's own folders lie below it."""
 
 
 def new_run_folder(root: Path, name: str) -> Path:
@@ -37,7 +42,7 @@ def new_run_folder(root: Path, name: str) -> Path:
 
 
 def newest_run(root: Path) -> Path:
-    """The run under a folder whose checkpoints were written last.
+    """The run under a folder whose checkpoints were written last; the runs inside a sweep are taken only by name.
 
     Raises:
         InputError: If there is none with a checkpoint.
@@ -47,7 +52,24 @@ def newest_run(root: Path) -> Path:
         given = f"{str(root)!r}, which has none"
         fix = "train first (python -m dylora fit --config configs/demo.yaml), or give --config and --ckpt_path"
         raise InputError("--config", "given where there is no run with a checkpoint", given, fix)
-    return max(runs, key=lambda run: (max(path.stat().st_mtime_ns for path in _checkpoints(run)), str(run)))
+    own = [run for run in runs if sweep_place(run, root) is None]
+    if not own:
+        given = f"{str(root)!r}, which has runs of sweeps only"
+        fix = f"name one of them: --config {_newest(runs) / CONFIG}"
+        raise InputError("--config", "given where every run belongs to a sweep", given, fix)
+    return _newest(own)
+
+
+def sweep_place(run: Path, root: Path | None = None) -> Path | None:
+    """The place in a sweep that a run belongs to, the folder with its `run.json`; None outside a sweep.
+
+    Args:
+        run: Folder of the run, `<place>/<task>/version_<n>`.
+        root: Look only below this folder: whoever names a place, or a folder in it, means the runs there.
+    """
+    place = run.parent.parent
+    is_named = root is not None and root.is_relative_to(place)
+    return place if (place / RUN_FILE).is_file() and not is_named else None
 
 
 def checkpoint_of(run: Path) -> Path:
@@ -63,6 +85,22 @@ def checkpoint_of(run: Path) -> Path:
         fix = "give --ckpt_path FILE"
         raise InputError("--ckpt_path", "given for a run without checkpoints", f"none in {str(run)!r}", fix)
     return max(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def read_config(run: Path) -> Mapping[str, Any]:
+    """The options that a run was made with, those of a class beside its `class_path`; empty if they are not there."""
+    try:
+        content: Mapping[str, Any] = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")) or {}
+    except OSError:
+        return {}
+    return {key: _flat(value) for key, value in content.items()}
+
+
+def _flat(options: Any) -> Any:  # noqa: ANN401
+    """The options of a class without the level `init_args`, as files of earlier versions have them."""
+    if not isinstance(options, Mapping) or "class_path" not in options:
+        return options
+    return {"class_path": options["class_path"], **(options.get("init_args") or {})}
 
 
 def cut_file(folder: Path, cut: str) -> Path:
@@ -89,6 +127,10 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
+
+
+def _newest(runs: list[Path]) -> Path:
+    return max(runs, key=lambda run: (max(path.stat().st_mtime_ns for path in _checkpoints(run)), str(run)))
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -3,15 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from dylora.errors import InputError
-from dylora.runs.folders import write_json
+from dylora.rank_curve.direction import higher_is_better
+from dylora.runs.folders import RUN_FILE, write_json
 
 FORMAT = 1
-RUN_FILE = "run.json"
 METRICS_FILE = "rank_metrics.json"
 Status = Literal["running", "interrupted", "finished", "failed"]
 
@@ -39,6 +39,7 @@ class RunRecord:
         version: Version of dylora.
         started: When it was started last, ISO 8601.
         finished: When it ended, ISO 8601.
+        settings: All options that decide its figures, with dots; empty in records of versions that did not keep them.
     """
 
     sweep: str
@@ -59,6 +60,7 @@ class RunRecord:
     version: str = ""
     started: str = ""
     finished: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -113,7 +115,7 @@ def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:
     last = metrics["last"]
     value = float(last["score"])
     if record.overrides.get("rank_sampling.distribution") == "max_rank":
-        lower_is_better = value == -last["aurac"] != last["aurac"]
-        curve = {int(rank): float(figure) for rank, figure in last["metrics"][metrics["metric"]].items()}
-        value = -curve[max(curve)] if lower_is_better else curve[max(curve)]
+        metric = metrics["metric"]
+        curve = {int(rank): float(figure) for rank, figure in last["metrics"][metric].items()}
+        value = curve[max(curve)] if higher_is_better(metric) else -curve[max(curve)]
     return -math.inf if math.isnan(value) else value

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dylora.errors import InputError
 from dylora.runs.record import RunRecord, read_record
+from dylora.sweep.configuration import Settings, changes
 from dylora.sweep.file import Options, SweepFile, System
 
 _RATE = "model.learning_rate"
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Run:
         options: Options of `fit` on top of the configuration file.
         cuts: Cuts to evaluate the last checkpoint under.
         root: Folder of all sweeps.
+        configuration: All options that decide the figures of the system on the task; empty until it is resolved.
     """
 
     sweep: str
@@ -46,6 +49,7 @@ class Run:
     options: Options
     cuts: tuple[str, ...]
     root: Path
+    configuration: Settings = field(default_factory=dict)
 
     @property
     def place(self) -> Path:
@@ -57,12 +61,22 @@ class Run:
     @property
     def overrides(self) -> Options:
         """All options on top of the configuration file that decide the outcome."""
-        overrides = dict(self.options)
+        return {**self.options, **self._own}
+
+    @property
+    def settings(self) -> Settings:
+        """All options that decide the outcome, those of the configuration file and the defaults included."""
+        return {**self.configuration, **self._own} if self.configuration else {}
+
+    @property
+    def _own(self) -> Options:
+        """The options in which it differs from the other runs of its system on its task."""
+        own: Options = {}
         if self.rank is not None:
-            overrides |= {"model.adapter.max_rank": self.rank, "model.adapter.min_rank": self.rank}
+            own |= {"model.adapter.max_rank": self.rank, "model.adapter.min_rank": self.rank}
         if self.learning_rate is not None:
-            overrides[_RATE] = self.learning_rate
-        return {**overrides, "seed_everything": self.seed}
+            own[_RATE] = self.learning_rate
+        return {**own, "seed_everything": self.seed}
 
     @property
     def command(self) -> list[str]:
@@ -84,6 +98,7 @@ class Run:
             self.learning_rate,
             self.overrides,
             self.command,
+            settings=self.settings,
         )
 
     def at(self, learning_rate: float) -> "Run":
@@ -126,22 +141,51 @@ def choose(sweep: SweepFile, systems: Sequence[str], tasks: Sequence[str], seeds
     return replace(sweep, systems=kept_systems, tasks=kept_tasks, seeds=tuple(seeds) or sweep.seeds)
 
 
-def check_places(runs: Sequence[Run]) -> None:
+def check_places(runs: Sequence[Run]) -> list[str]:
     """Refuse to go on with, or to skip, runs that were started with other options.
+
+    What counts is the resolved configuration, wherever an option comes from: the sweep file, the task's configuration
+    file, or the defaults.
+
+    Returns:
+        Notes on runs of which only the options of the sweep could be compared.
 
     Raises:
         InputError: Naming the first run and the options that differ.
     """
+    unknown = []
     for run in runs:
         record = read_record(run.place)
-        if record is None or record.overrides == json.loads(json.dumps(run.overrides)):
+        if record is None:
             continue
-        keys = sorted(record.overrides.keys() | run.overrides.keys())
-        changed = [key for key in keys if record.overrides.get(key) != run.overrides.get(key)]
-        were = ", ".join(f"{key} {record.overrides.get(key, 'not set')}" for key in changed)
-        now = ", ".join(str(run.overrides.get(key, "not set")) for key in changed)
-        fix = f"now {now}: give another --root, or delete the folder"
-        raise InputError("--root", "a folder whose runs have the same options", f"{run.place} with {were}", fix)
+        if run.settings and record.settings:
+            now = json.loads(json.dumps(run.settings))
+            _refuse(run, record.settings, now, changes(record.settings, now))
+            continue
+        before, now = record.overrides, json.loads(json.dumps(run.overrides))
+        _refuse(run, before, now, [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)])
+        if run.settings:
+            unknown.append(str(run.place))
+    if not unknown:
+        return []
+    others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+    words = "of an older version, without the task's configuration; only the options of the sweep were compared"
+    return [f"{unknown[0]}{others}: {words}"]
+
+
+def _refuse(run: Run, before: Options, now: Options, changed: Sequence[str]) -> None:
+    if not changed:
+        return
+    shown = sorted(changed)[:_MOST_SHOWN]
+    were = ", ".join(f"{key} {_shown(before, key)}" for key in shown)
+    are = ", ".join(_shown(now, key) for key in shown) + (", …" if len(changed) > len(shown) else "")
+    fix = f"now {are}: give another --root or --name, or delete the folder"
+    raise InputError("--root", "a folder whose runs have the same options", f"{run.place} with {were}", fix)
+
+
+def _shown(options: Options, key: str) -> str:
+    value = options.get(key, "not set")
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _pick(items: Mapping[str, Any], names: Sequence[str], option: str) -> dict[str, Any]:

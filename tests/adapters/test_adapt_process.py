@@ -28,7 +28,8 @@ def test_adapters_and_ranks_need_no_lightning():
 COMPILED = """
 import torch
 from torch import nn
-from dylora.adapters.adapt import adapt, set_rank
+from dylora.adapters.active_rank import set_rank
+from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 
 torch.manual_seed(0)

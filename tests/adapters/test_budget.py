@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dylora.adapters.adapt import merge, use_rank
+from dylora.adapters.active_rank import use_rank
 from dylora.adapters.budget import pooled_values, ranks_under_budget, truncated
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.cuts import cut
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.merging import merge
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.adapters.sorting import sort_
 from dylora.errors import InputError

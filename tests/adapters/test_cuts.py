@@ -5,10 +5,11 @@ import pytest
 import reference
 import torch
 
-from dylora.adapters.adapt import adapted_layers, merge, rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import adapted_layers, rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.cuts import CUTS, cut
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.merging import merge
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.errors import InputError
 

@@ -10,10 +10,11 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.factors import LowRankFactors, _spread
+from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.rank_state import RankState
 from dylora.adapters.slices import in_every_group, side_by_side
+from dylora.errors import InputError
 
 MAX_RANK, D_IN, D_OUT, ALPHA = 4, 6, 5, 12.0
 RANKS = range(1, MAX_RANK + 1)
@@ -199,20 +200,26 @@ def test_rows_repeated_by_beam_search_keep_their_rank(make, slow):
     ranks, beams = torch.tensor([2, 4, 1]), 3
     x = batch(3 * beams, 2)
     state.set(ranks, frozen=False)
+    state.repeats = beams
     repeated = layer(x)
     state.set(ranks.repeat_interleave(beams), frozen=False)
     assert torch.equal(repeated, layer(x))
 
 
-def test_a_batch_that_the_ranks_do_not_divide_is_refused():
+@pytest.mark.parametrize("rows", [1, 4, 6, 9])
+def test_a_batch_of_another_number_of_rows_is_refused_even_where_the_ranks_divide_it(rows):
     layer, state = linear()
     state.set(torch.tensor([1, 2, 3]), frozen=False)
-    with pytest.raises(ValueError, match="3 ranks were set for a batch of 4 rows"):
-        layer(batch(4))
+    with pytest.raises(InputError, match=f"rank: must be one for each row of the batch, got 3 ranks for {rows} rows"):
+        layer(batch(rows))
+    with pytest.raises(InputError, match="got 3 ranks for 1 rows"):
+        layer(batch(3)[0])
 
 
 def test_ranks_of_rows_follow_the_model_to_another_device():
-    assert _spread(torch.ones(2, MAX_RANK), torch.empty(4, 3, D_IN, device="meta")).is_meta
+    state = linear()[1]
+    state.set(torch.tensor([1, 2]), frozen=False)
+    assert state.weights_for(torch.empty(2, 3, D_IN, device="meta")).is_meta
 
 
 @each_rank

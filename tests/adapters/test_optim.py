@@ -11,7 +11,8 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from transformers.pytorch_utils import Conv1D
 
-from dylora.adapters.adapt import adapt, rank_state, set_rank
+from dylora.adapters.active_rank import rank_state, set_rank
+from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.optim import RowExactAdamW, build_optimizer, linear_warmup, parameter_groups

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from dylora.adapters.adapt import adapt, merge, rank_state, set_rank
+from dylora.adapters.active_rank import rank_state, set_rank
+from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.merging import merge
 from dylora.adapters.sensitivity import fisher_quantity, gather_sensitivities
 from dylora.errors import InputError
 

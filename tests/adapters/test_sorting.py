@@ -6,10 +6,12 @@ import reference
 import torch
 from torch import nn
 
-from dylora.adapters.adapt import adapt, merge, rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import rank_state, set_rank, use_rank
+from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.cuts import cut
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.merging import merge
 from dylora.adapters.sensitivity import Sensitivity, gather_sensitivities
 from dylora.adapters.sorting import component_values, sort_, sorted_factors
 from dylora.errors import InputError

@@ -1,6 +1,8 @@
 """Loading backbones, and telling them apart."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 import tiny
@@ -12,6 +14,7 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.identity import identify
 from dylora.backbones.load import load_classifier
 from dylora.errors import InputError
+from dylora.modules.classification import SequenceClassificationModule
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +80,82 @@ def test_loading_prints_nothing(folder, capfd):
     load_classifier(folder, 2)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
+
+
+ARCHITECTURES = pytest.mark.parametrize("model_type", ["roberta", "bert", "distilbert", "deberta-v2", "gpt2", "bart"])
+SAID = "brings the head of another task; a new one with"
+
+
+@pytest.fixture
+def fine_tuned(make_model, tmp_path):
+    """Save a backbone with a head of three labels, as a model that was fine-tuned on MNLI."""
+
+    def save(model_type="roberta"):
+        model = make_model(model_type)
+        model.save_pretrained(tmp_path)
+        return str(tmp_path), model.state_dict()
+
+    return save
+
+
+def _head(model):
+    return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}
+
+
+@ARCHITECTURES
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_the_head_of_another_task_is_made_anew_at_any_width_and_said_so_once(model_type, width, fine_tuned, caplog):
+    caplog.set_level("INFO")
+    source, weights = fine_tuned(model_type)
+    model, new = load_classifier(source, width)
+    assert set(new) == _head(model)
+    assert model.config.num_labels == width
+    assert model(input_ids=torch.tensor([[1, 5, 6, 2]])).logits.shape == (1, width)
+    for name, value in model.state_dict().items():
+        if name not in new:
+            assert torch.equal(value, weights[name]), name
+        elif value.dim() > 1:
+            assert value.shape != weights[name].shape or not torch.equal(value, weights[name]), name
+            assert value.isfinite().all()
+            assert value.std() > 0
+    assert caplog.text.count(f"{SAID} {width} outputs is trained") == 1
+
+
+@ARCHITECTURES
+def test_at_equal_width_the_head_is_kept_where_that_is_asked_for(model_type, fine_tuned, caplog):
+    caplog.set_level("INFO")
+    source, weights = fine_tuned(model_type)
+    model, new = load_classifier(source, 3, keep_head=True)
+    assert new == []
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    assert SAID not in caplog.text
+
+
+def test_a_head_of_another_width_or_none_cannot_be_kept(fine_tuned, folder):
+    source, _ = fine_tuned()
+    with pytest.raises(InputError, match=r"model.keep_head: must be off, .*classifier.out_proj.bias has another shape"):
+        load_classifier(source, 2, keep_head=True)
+    with pytest.raises(InputError, match=r"model.keep_head: must be off, .* whose weights lack classifier.dense"):
+        load_classifier(folder, 2, keep_head=True)
+
+
+def test_a_new_head_is_trained_and_so_is_a_kept_one(fine_tuned):
+    source, _ = fine_tuned()
+    for options in ({}, {"keep_head": True}):
+        task = {"task": "mnli"} if options else {"task": "rte"}
+        module = SequenceClassificationModule(**task, backbone=source, adapter=DyLoRAConfig(max_rank=2), **options)
+        assert all(module.model.get_parameter(name).requires_grad for name in _head(module.model))
+
+
+def test_a_backbone_without_a_head_says_nothing(folder, caplog):
+    caplog.set_level("INFO")
+    load_classifier(folder, 2)
+    assert not caplog.text
+
+
+def test_weights_of_another_shape_than_the_config_says_are_refused(folder, tmp_path):
+    shutil.copy(f"{folder}/model.safetensors", tmp_path)
+    config = json.loads(Path(folder, "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
+    with pytest.raises(InputError, match=r"in whose weights \d+ have other shapes, roberta.encoder.layer.0"):
+        load_classifier(str(tmp_path), 2)

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from dylora.adapters.adapt import rank_state
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.config import DyLoRAConfig
 from dylora.modules.classification import SequenceClassificationModule
 

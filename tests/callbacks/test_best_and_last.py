@@ -3,8 +3,10 @@
 import shutil
 
 import torch
+from lightning.pytorch import Callback
 
 from dylora.callbacks.best_and_last import BestAndLast
+from dylora.callbacks.final_validation import ValidateFinalWeights
 
 
 def _scores(module, values):
@@ -41,3 +43,29 @@ def test_a_resumed_run_takes_the_best_of_the_run_before_along(fit, module, tmp_p
     options["max_epochs"] = 6
     fit(BestAndLast(tmp_path / "third", "accuracy"), ckpt_path=second / "last.ckpt", **options)
     assert torch.load(tmp_path / "third" / "best.ckpt", weights_only=True)["global_step"] == 30
+
+
+def test_where_training_ends_inside_an_epoch_both_know_of_the_final_weights(fit, module, tmp_path):
+    _scores(module, [0.5, 0.9])
+    callbacks = [ValidateFinalWeights(), BestAndLast(tmp_path, "accuracy")]
+    fit(*callbacks, validate=True, max_epochs=5, max_steps=9, enable_checkpointing=True)
+    for name in ("best.ckpt", "last.ckpt"):
+        assert torch.load(tmp_path / name, weights_only=True)["global_step"] == 9
+
+
+def test_an_epoch_that_is_not_validated_is_saved_too(fit, module, tmp_path):
+    steps = []
+
+    class Look(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            path = tmp_path / "last.ckpt"
+            steps.append(torch.load(path, weights_only=True)["global_step"] if path.exists() else 0)
+
+    callbacks = [Look(), BestAndLast(tmp_path, "accuracy")]
+    fit(*callbacks, validate=True, max_epochs=4, check_val_every_n_epoch=2, enable_checkpointing=True)
+    assert steps == [0, 6, 12, 18]
+
+
+def test_a_trial_writes_none(fit, module, tmp_path):
+    fit(BestAndLast(tmp_path, "accuracy"), validate=True, fast_dev_run=True, enable_checkpointing=True)
+    assert not list(tmp_path.rglob("*.ckpt"))

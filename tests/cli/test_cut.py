@@ -1,6 +1,7 @@
 """A LoRA trained at the largest rank, cut to all ranks in three ways."""
 
 import json
+import shutil
 
 import pytest
 import tiny
@@ -64,6 +65,32 @@ def test_a_cut_at_some_ranks_is_shown_and_leaves_the_kept_curve_alone(lora, caps
     assert (lora / "cuts" / "svd.json").read_bytes() == before
 
 
+def test_a_part_of_the_split_is_shown_and_leaves_the_kept_curve_alone(lora, capsys):
+    _validate(lora, capsys, "--cut", "svd")
+    before = (lora / "cuts" / "svd.json").read_bytes()
+    out = _validate(lora, capsys, "--cut", "svd", "--trainer.limit_val_batches", "1")
+    assert out.endswith("Not kept: the run was validated with --trainer.limit_val_batches 3, this is 1\n")
+    assert (lora / "cuts" / "svd.json").read_bytes() == before
+
+
+def test_a_sweeps_figures_are_written_for_its_checkpoint_and_once(lora, capsys, tmp_path):
+    run = tmp_path / "seed_10" / "restaurants" / "version_0"
+    shutil.copytree(lora, run)
+    shutil.rmtree(run / "cuts", ignore_errors=True)
+    (tmp_path / "seed_10" / "run.json").write_text("{}")
+    best, last = (f"{run}/checkpoints/{name}.ckpt" for name in ("best", "last"))
+    out = _validate(run, capsys, "--cut", "svd", "--ckpt_path", best)
+    assert out.endswith("Not kept: the run belongs to a sweep, which goes by last.ckpt, and this is best.ckpt\n")
+    path = run / "cuts" / "svd.json"
+    assert not path.exists()
+    out = _validate(run, capsys, "--cut", "svd", "--ckpt_path", last)
+    assert out.endswith(f"Written: {path}\n")
+    before = path.read_bytes()
+    out = _validate(run, capsys, "--cut", "svd", "--ckpt_path", last, "--data.max_length", "8")
+    assert out.endswith(f"Not kept: {path} belongs to a sweep; delete it to have it made anew\n")
+    assert path.read_bytes() == before
+
+
 def test_the_test_split_can_be_cut_too(lora, capsys):
     losses = []
     for cut in ([], ["--cut", "alpha/max_rank"]):
@@ -72,6 +99,14 @@ def test_the_test_split_can_be_cut_too(lora, capsys):
         losses.append(list(map(float, row.split()[1:5])))
     assert losses[0][3] == losses[1][3]
     assert losses[0][0] != losses[1][0]
+
+
+def test_a_cut_is_tested_at_the_rank_that_its_own_validation_chose(lora, capsys):
+    _validate(lora, capsys, "--cut", "svd")
+    values = json.loads((lora / "cuts" / "svd.json").read_text())
+    main(["test", "--config", str(lora / "config.yaml"), "--trainer.limit_test_batches", "2", "--cut", "svd"])
+    chosen, there = values["chosen_rank"], values["metrics"]["accuracy"][str(values["chosen_rank"])]
+    assert f"Rank chosen on validation: {chosen} (accuracy {there:.4f} there)" in capsys.readouterr().out
 
 
 def test_an_unknown_cut_lists_the_cuts(lora, refused):

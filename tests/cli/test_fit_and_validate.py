@@ -1,5 +1,7 @@
 """A run, and what evaluation commands find of it afterwards."""
 
+import json
+import shutil
 import signal
 
 import pytest
@@ -70,6 +72,33 @@ def test_test_reports_the_labelled_test_split(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     main(["test", "--rank", "1,4", "--trainer.limit_test_batches", "2"])
     assert set(_table(capsys.readouterr().out, "accuracy")) == {1, 4}
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_test_chooses_no_rank_and_reports_that_of_the_validation(trained, monkeypatch, tmp_path, capsys, which):
+    shutil.copytree(trained / "logs", tmp_path / "logs")
+    run = tmp_path / "logs" / "restaurants" / "version_0"
+    content = tiny.metrics_of(run)
+    for epoch in content["epochs"]:  # as if rank 3 alone had been good on validation data
+        epoch["metrics"]["accuracy"] = {"1": 0.1, "2": 0.1, "3": 0.9, "4": 0.1}
+    (run / "rank_metrics.json").write_text(json.dumps(content))
+    logged = []
+    monkeypatch.setattr(SequenceClassificationModule, "log", lambda self, name, *_, **__: logged.append(name))
+    main(["test", "--ckpt_path", f"{run}/checkpoints/{which}.ckpt"])
+    out = capsys.readouterr().out
+    figures = {name: _table(out, name)[3] for name in ("accuracy", "loss")}
+    words = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    assert out.splitlines()[-1] == f"Rank chosen on validation: 3 (accuracy 0.9000 there); on test: {words}"
+    header = next(line for line in out.splitlines() if line.startswith("test "))
+    assert header.split()[-1] == "mean"
+    assert "test/accuracy/rank_3" in logged
+    assert not [name for name in logged if name.endswith(("best_rank", "chosen_rank"))]
+
+    main(["test", "--rank", "1", "--ckpt_path", f"{run}/checkpoints/{which}.ckpt"])
+    assert capsys.readouterr().out.endswith("there); it is not among the ranks that were asked for\n")
+    (run / "rank_metrics.json").unlink()
+    main(["test", "--ckpt_path", f"{run}/checkpoints/{which}.ckpt"])
+    assert f"Rank chosen on validation: none, {run} has no validation of {which}.ckpt" in capsys.readouterr().out
 
 
 def test_predict_writes_each_rank_in_the_order_of_the_data_and_nothing_over(trained, monkeypatch, tmp_path):

@@ -68,6 +68,7 @@ def test_help_describes_every_option(capsys):
             ["--set", "model.adapter.max_rank=x"],
             "small.yaml: system dylora, task restaurants: must be options that fit",
         ),
+        (["--set", "trainer.fast_dev_run=true"], "trainer.fast_dev_run: must be false in a sweep"),
         (["--jobs", "0"], "--jobs: must be at least 1, got 0"),
         (["--engine", "slurm", "--jobs", "2"], "--jobs: must be left out with a cluster's engine, got 2"),
         (["--engine_option", "a=1"], "--engine_option: must be left out without --engine slurm or ray"),
@@ -112,6 +113,41 @@ def test_a_sweep_and_its_report(write, backbone, tmp_path, capsys, refused):
 
     line = refused("sweep", path, "--set", "model.learning_rate=1")
     assert "seed_10 with model.learning_rate 0.01; now 1: give another --root" in line
+
+
+@pytest.mark.slow
+def test_a_run_whose_task_configuration_changed_is_neither_skipped_nor_continued(
+    write, backbone, tmp_path, capsys, refused
+):
+    options = dict(option.removeprefix("--").split("=", 1) for option in tiny.options(backbone, tmp_path))
+    del options["trainer.default_root_dir"], options["trainer.enable_progress_bar"], options["data.max_length"]
+    path = write(common={**options, "trainer.max_epochs": 1, "trainer.limit_train_batches": 1})
+    task = tmp_path / "demo.yaml"
+    task.write_text("data: {task: restaurants, max_length: 24, num_workers: 0}\n")
+    main(["sweep", str(path)])
+    file = tmp_path / "logs" / "small" / "dylora" / "restaurants" / "seed_10" / "run.json"
+    before = file.read_bytes()
+    assert json.loads(before)["settings"]["data.max_length"] == 24
+    task.write_text("data: {task: restaurants, max_length: 24, eval_batch_size: 16}\n")
+    capsys.readouterr()
+    main(["sweep", str(path)])  # nothing that decides a figure changed
+    assert capsys.readouterr().out.startswith("1 of 1 runs are finished already")
+    task.write_text("data: {task: restaurants, max_length: 12}\n")
+    assert "seed_10 with data.max_length 24; now 12: give another --root or --name" in refused("sweep", path)
+    assert file.read_bytes() == before
+    record = {key: value for key, value in json.loads(before).items() if key != "settings"}
+    file.write_text(json.dumps(record))
+    main(["sweep", str(path)])
+    captured = capsys.readouterr()
+    assert captured.out.startswith("1 of 1 runs are finished already")
+    assert "of an older version, without the task's configuration" in captured.err
+
+
+def test_runs_on_several_devices_need_processes_of_their_own(write, refused, tmp_path):
+    line = refused("sweep", write(), "--set", "trainer.devices=2", "--set", "trainer.accelerator=cpu")
+    assert "--jobs: must be given for runs on several devices, which need a process of their own, got none" in line
+    assert "with 2 devices (system dylora, task restaurants); add --jobs 1" in line
+    assert not (tmp_path / "logs").exists()
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from dylora.adapters.adapt import use_rank
+from dylora.adapters.active_rank import use_rank
 from dylora.decoding import DecodingConfig, generate_at_ranks
 
 ENDS = (2, 3)

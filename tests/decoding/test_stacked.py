@@ -6,9 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    FSMTConfig,
+    FSMTForConditionalGeneration,
+    GenerationConfig,
+    LEDConfig,
+    LEDForConditionalGeneration,
+)
 
-from dylora.adapters.adapt import rank_state, set_rank
+from dylora.adapters.active_rank import rank_state, set_rank
+from dylora.adapters.adapt import adapt
+from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.rank_per_row import takes_rank_per_row
 from dylora.assets import asset_path
 from dylora.decoding import DecodingConfig, end_token_ids, generate_at_ranks
 from dylora.errors import InputError
@@ -219,3 +231,45 @@ def test_the_blank_line_of_gpt2_is_token_628():
     if not folder.is_dir():
         pytest.skip("the tokenizer of GPT-2 is not there")
     assert end_token_ids(AutoTokenizer.from_pretrained(folder)) == (50256, 628)
+
+
+def _writers_that_mix_rows():
+    parts = {f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in ("layers", "attention_heads")}
+    sizes = {**parts, "d_model": 16, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "init_std": 0.5}
+    sizes |= {"max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64}
+    vocabularies = {"src_vocab_size": 40, "tgt_vocab_size": 40, "langs": ["a", "b"], "max_position_embeddings": 64}
+    return {
+        "LED": lambda: LEDForConditionalGeneration(LEDConfig(**sizes, vocab_size=40, attention_window=4)),
+        "FSMT": lambda: FSMTForConditionalGeneration(FSMTConfig(**sizes, **vocabularies)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["LED", "FSMT"])
+@pytest.mark.parametrize("tokens", [5, 12])  # 12: as many as three rows at four ranks
+@WAYS
+def test_a_writer_that_mixes_rows_writes_rank_by_rank(kind, tokens, decoding, randomise):
+    model = _writers_that_mix_rows()[kind]().eval()
+    targets = ["query", "value"] if kind == "LED" else ["q_proj", "v_proj"]
+    model = randomise(adapt(model, DyLoRAConfig(4, target_modules=targets)))
+    ids = torch.randint(5, 40, (3, tokens))
+    texts = _generate(model, ids, torch.ones_like(ids), RANKS, decoding)
+    assert not takes_rank_per_row(model)
+    for rank, written in zip(RANKS, texts, strict=True):
+        assert [written] == _generate(model, ids, torch.ones_like(ids), (rank,), decoding)
+    assert len({str(written) for written in texts}) > 1, "the ranks must differ for the test to mean anything"
+
+
+@FAMILIES
+def test_the_check_of_the_first_batch_is_made_once_and_leaves_no_trace(writer, prompts, family, monkeypatch):
+    model = writer(family)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    ids, mask = _padded_for(family, *prompts)
+    decoding, calls = DecodingConfig(max_new_tokens=4, sample=True, num_beams=1), []
+    generate = type(model).generate
+    monkeypatch.setattr(model, "generate", lambda **kwargs: calls.append(kwargs) or generate(model, **kwargs))
+    first = _generate(model, ids, mask, RANKS, decoding)
+    assert len(calls) == 6  # four ranks alone and stacked for the check, and the texts
+    assert _generate(model, ids, mask, RANKS, decoding) == first
+    assert len(calls) == 7
+    assert rank_state(model).row_checks == {"generation": True}
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())

@@ -156,3 +156,25 @@ def test_reset_forgets_everything(name):
 
 def test_states_are_no_part_of_a_checkpoint():
     assert GLUEMetrics(get_task("rte")).state_dict() == {}
+
+
+class WithoutDoubles(torch.Tensor):
+    """A tensor on a device that has no float64, as MPS; it refuses as MPS does, and `cpu()` leaves the device."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        result = super().__torch_function__(function, types, args, kwargs or {})
+        if function is torch.Tensor.cpu:
+            return result.as_subclass(torch.Tensor)
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float64:
+                raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support it")
+        return result
+
+
+def test_a_device_without_doubles_gives_the_figures_of_the_cpu():
+    with pytest.raises(TypeError, match="float64"):
+        torch.ones(2).as_subclass(WithoutDoubles).double()
+    for task, (predicted, labels) in (("stsb", random_scores(3, 40)), ("mrpc", random_rows(3, 40, 2))):
+        there = figures(task, predicted.as_subclass(WithoutDoubles), labels.as_subclass(WithoutDoubles))
+        assert there == figures(task, predicted, labels)

@@ -1,11 +1,17 @@
 """Training at the ranks of a step and evaluation at all of them, against rank by rank."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import LongformerConfig, LongformerForSequenceClassification
 
-from dylora.adapters.adapt import rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
@@ -229,3 +235,116 @@ def test_no_two_modules_share_a_method(backbone, given):
     one.eval()
     assert other.method.training
     assert one.method is not other.method
+
+
+@pytest.fixture
+def mixing(tmp_path_factory):
+    """A module of a backbone that is time-first inside; as it starts, with lora_B at zero."""
+    folder = tmp_path_factory.mktemp("longformer")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = LongformerConfig(**sizes, vocab_size=100, attention_window=4, max_position_embeddings=66, pad_token_id=1)
+    LongformerForSequenceClassification(config).save_pretrained(folder)
+    adapter = DyLoRAConfig(max_rank=4, target_modules=["query", "value"])
+    module = SequenceClassificationModule("restaurants", str(folder), adapter).eval()
+    module.log = lambda *args, **kwargs: None
+    return module
+
+
+def _wide(tokens):
+    ids = torch.randint(5, 100, (6, tokens), generator=torch.Generator().manual_seed(1))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.tensor([0, 1, 1, 0, 1, 0])}
+
+
+def _fill(module):
+    for name, parameter in module.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter)
+
+
+@pytest.mark.parametrize("tokens", [8, 24])  # 24: as many as six rows at four ranks
+def test_a_backbone_that_mixes_rows_is_evaluated_rank_by_rank_and_says_so_once(mixing, tokens, caplog):
+    caplog.set_level("INFO")
+    first = [outputs for _, _, outputs in mixing.outputs_at_ranks(_wide(tokens))]
+    assert all(torch.equal(outputs, first[0]) for outputs in first)  # lora_B is zero; the check saw through it
+    _fill(mixing)
+    with torch.inference_mode():
+        for rank, loss, outputs in mixing.outputs_at_ranks(_wide(tokens)):
+            with use_rank(mixing.model, rank):
+                alone = _logits(mixing, _wide(tokens))
+            assert torch.equal(outputs, alone)
+            assert loss.item() == pytest.approx(F.cross_entropy(alone, _wide(tokens)["labels"]).item(), abs=1e-6)
+    assert caplog.text.count("LongformerForSequenceClassification runs at one rank at a time") == 1
+
+
+@pytest.mark.parametrize("tokens", [8, 24])
+def test_the_summation_loss_of_a_backbone_that_mixes_rows_is_that_of_rank_by_rank(mixing, tokens):
+    _fill(mixing)
+    for layer in mixing.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    for layer in mixing.model.longformer.encoder.layer:
+        layer.attention.self.dropout = 0.0
+    mixing.train()
+    weights = (0.4, 0.3, 0.2, 0.1)
+    mixing.plan_step(RANKS, weights)
+    loss = mixing.training_step(_wide(tokens), 0)
+    assert mixing.training
+    total = 0.0
+    for rank, weight in zip(RANKS, weights, strict=True):
+        with use_rank(mixing.model, rank):
+            total += weight * F.cross_entropy(_logits(mixing, _wide(tokens)), _wide(tokens)["labels"]).item()
+    assert loss.item() == pytest.approx(total, abs=1e-6)
+    assert rank_state(mixing.model).updated_rows == slice(0, 4)
+
+
+def test_checkpointed_activations_would_be_computed_again_at_a_wrong_rank_and_are_refused(mixing, module, batch):
+    for each in (mixing, module):
+        each.train().model.activation_checkpointing_enable()
+        each.model.enable_input_require_grads()
+        each.plan_step(RANKS, (0.25,) * 4)
+    module.training_step(batch, 0).backward()  # all ranks in one forward
+    with pytest.raises(InputError, match="activation checkpointing: must be off for the summation loss"):
+        mixing.training_step(_wide(8), 0)
+    mixing.plan_step((2,), (1.0,))
+    mixing.training_step(_wide(8), 0).backward()
+
+
+def test_the_check_of_the_first_batch_changes_neither_weights_nor_random_numbers(module, batch):
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    module.plan_step(RANKS, (0.25,) * 4)
+    for layer in module.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.5
+    torch.manual_seed(3)
+    checked = module.training_step(batch, 0)
+    torch.manual_seed(3)
+    assert torch.equal(module.training_step(batch, 0), checked)  # known now, and the same dropout
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert rank_state(module.model).row_checks == {"forward": True}
+
+
+def test_adapters_that_nothing_has_reached_are_named_once(module, batch, caplog):
+    caplog.set_level("INFO")
+    module.on_train_epoch_end()
+    assert (
+        "no forward has reached, and that learn nothing: roberta.encoder.layer.0.attention.self.query," in caplog.text
+    )
+    caplog.clear()
+    module.on_train_epoch_end()
+    assert not caplog.text
+
+
+def test_nothing_is_said_of_adapters_that_were_reached(module, batch, caplog):
+    caplog.set_level("INFO")
+    module.training_step(batch, 0)
+    module.on_train_epoch_end()
+    assert not caplog.text
+
+
+def test_processes_agree_on_what_any_of_them_found(tmp_path):
+    """Three processes: one found a model wrong, one found it right, one has had no batch."""
+    script = str(Path(__file__).parent / "three_findings.py")
+    done = subprocess.run([sys.executable, script, str(tmp_path)], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found == [[{"forward": False, "generation": True}, {}]] * 3

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dylora.adapters.adapt import use_rank
+from dylora.adapters.active_rank import use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.modules.classification import SequenceClassificationModule

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer
 
-from dylora.adapters.adapt import rank_state, use_rank
+from dylora.adapters.active_rank import rank_state, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.assets import asset_path
 from dylora.data.sources.text_items import Item

@@ -31,6 +31,7 @@ def test_a_search_costs_the_time_of_all_its_ranks(save_run, curves):
         ["32", "lora_search", "89.00 at rank 32 (1) [88.73 at rank 16, +0.27]", "200.00", "— [6]"],
         ["32", "DyLoRA (Frozen)", "— [89.71 at rank 5]", "—", "— [1]"],
     ]
+    assert "Best ranks are chosen on the validation figures that are shown, so these are optimistic" in table.notes
     assert "No runs on sst2: the paper's figures are left out" in table.notes
     assert "No figure for DyLoRA (Frozen) (r_max 32): mrpc accuracy" in table.notes
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from dylora.errors import InputError
-from dylora.runs.folders import checkpoint_of, free_path, new_run_folder, newest_run, write_json
+from dylora.runs.folders import checkpoint_of, free_path, new_run_folder, newest_run, sweep_place, write_json
 
 
 def _run(folder, *checkpoints, age):
@@ -35,6 +35,19 @@ def test_newest_run_goes_by_its_checkpoints_and_skips_runs_without(tmp_path):
     new = _run(tmp_path / "b" / "version_0", "last.ckpt", age=5)
     _run(tmp_path / "c" / "version_0", age=0)
     assert newest_run(tmp_path) == new
+
+
+def test_a_run_inside_a_sweep_is_never_the_newest_unless_its_place_is_named(tmp_path):
+    own = _run(tmp_path / "rte" / "version_0", "best.ckpt", age=10)
+    place = tmp_path / "table2" / "lora" / "rte" / "seed_10" / "rank_1"
+    inner = _run(place / "rte" / "version_0", "last.ckpt", age=0)
+    (place / "run.json").write_text("{}")
+    assert newest_run(tmp_path) == own
+    assert newest_run(place) == newest_run(place / "rte") == inner
+    assert sweep_place(inner) == place
+    assert sweep_place(own) is None
+    with pytest.raises(InputError, match=rf"runs of sweeps only; name one of them: --config {inner}/config.yaml"):
+        newest_run(tmp_path / "table2")
 
 
 def test_no_run_is_one_line_with_the_way_out(tmp_path):

@@ -11,9 +11,9 @@ RISING = {"1": 0.5, "2": 0.9}  # area 0.70
 AT_LARGEST = {"rank_sampling.distribution": "max_rank"}
 
 
-def score_of(curve, overrides, sign=1.0):
+def score_of(curve, overrides, metric="accuracy", sign=1.0):
     aurac = sum(curve.values()) / 2
-    content = {"metric": "m", "last": {"score": sign * aurac, "aurac": aurac, "metrics": {"m": curve}}}
+    content = {"metric": metric, "last": {"score": sign * aurac, "aurac": aurac, "metrics": {metric: curve}}}
     return tuning_score(RunRecord("s", None, "x", "X", "rte", 10, None, 1e-3, overrides, []), content)
 
 
@@ -29,7 +29,13 @@ def test_a_system_trained_at_the_largest_rank_alone_is_tuned_there():
 
 @pytest.mark.parametrize(("overrides", "best"), [({}, -0.70), (AT_LARGEST, -0.8)])
 def test_of_a_metric_that_falls_as_models_improve_the_lowest_is_best(overrides, best):
-    assert max(score_of(curve, overrides, sign=-1.0) for curve in (FALLING, RISING)) == best
+    assert max(score_of(curve, overrides, "perplexity", -1.0) for curve in (FALLING, RISING)) == best
+
+
+def test_the_direction_is_the_metrics_own_where_its_area_is_nought():
+    curve = {"1": 2.0, "2": -2.0}
+    assert score_of(curve, AT_LARGEST, "ter_pyter", -1.0) == 2.0
+    assert score_of(curve, AT_LARGEST, "matthews") == -2.0
 
 
 def test_a_figure_that_is_no_number_is_never_the_best():

@@ -88,3 +88,33 @@ def test_a_place_of_a_run_with_other_options_is_refused(experiment, tmp_path):
     (other,) = expand(choose(experiment, ["dylora"], ["rte"], [10]), "s", tmp_path, {"trainer.max_epochs": 9})
     with pytest.raises(InputError, match=r"seed_10 with trainer\.max_epochs 3; now 9: give another --root"):
         check_places([other])
+
+
+def _resolved(experiment, root, **settings):
+    (run,) = expand(choose(experiment, ["dylora"], ["rte"], [10]), "s", root, {})
+    return replace(run, configuration={"data.max_length": 128, "model.learning_rate": 4e-4, **settings})
+
+
+def test_a_place_of_a_run_with_another_task_configuration_is_refused(experiment, tmp_path):
+    run = _resolved(experiment, tmp_path)
+    run.record().write(run.place)
+    assert check_places([run, _resolved(experiment, tmp_path)]) == []
+    words = r"seed_10 with data\.max_length 128, model\.learning_rate 0\.0004; now 64, 0\.001: give another --root"
+    with pytest.raises(InputError, match=words):
+        check_places([_resolved(experiment, tmp_path, **{"data.max_length": 64, "model.learning_rate": 1e-3})])
+
+
+def test_of_a_record_without_settings_the_sweeps_options_are_compared_and_it_is_said(experiment, tmp_path):
+    run = _resolved(experiment, tmp_path)
+    replace(run.record(), settings={}).write(run.place)
+    (note,) = check_places([run])
+    assert note.startswith(f"{run.place}: of an older version, without the task's configuration")
+
+
+def test_a_runs_settings_are_its_configuration_with_its_own_seed_rank_and_rate(experiment):
+    sweep = replace(experiment, systems={"s": System(ranks=(1, 8), learning_rates=(4e-4, 1e-3))}, seeds=(10,))
+    runs = expand(choose(sweep, [], ["rte"], []), "s", ROOT, {})
+    base = {"seed_everything": 0, "model.adapter.max_rank": 1, "model.learning_rate": 1.0, "data.task": "rte"}
+    settings = replace(runs[-1], configuration=base).settings
+    expected = {"seed_everything": 10, "model.adapter.max_rank": 8, "model.adapter.min_rank": 8}
+    assert settings == {**expected, "model.learning_rate": 1e-3, "data.task": "rte"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dylora.cli import main
-from dylora.cli.sweep import check_options
+from dylora.cli.sweep import resolve_options
 from dylora.report.printed import TABLES, printed_figures
 from dylora.sweep.expansion import expand
 from dylora.sweep.file import read_sweep
@@ -67,4 +67,4 @@ def test_the_first_line_is_the_command(path):
 def test_fit_takes_all_options(path, tmp_path):
     sweep = read_sweep(path)
     for size in (sweep, sweep.with_preset("small")):
-        check_options(expand(size, path.stem, tmp_path, {}), main, path.name)
+        resolve_options(expand(size, path.stem, tmp_path, {}), main, path.name)

@@ -11,17 +11,11 @@ from torch import nn
 from torch.utils.checkpoint import CheckpointError
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from dylora.adapters.adapt import (
-    adapt,
-    adapted_layers,
-    merge,
-    rank_state,
-    set_rank,
-    takes_rank_per_row,
-    unmerge,
-    use_rank,
-)
+from dylora.adapters.active_rank import adapted_layers, rank_state, repeated_rows, set_rank, use_rank
+from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.merging import merge, unmerge
+from dylora.adapters.rank_per_row import takes_rank_per_row
 from dylora.errors import InputError
 
 MAX_RANK = 4
@@ -104,6 +98,50 @@ def test_a_rank_outside_the_range_is_told_in_one_line(rank, given, adapted):
     assert rank_state(model).rank == 3
 
 
+@pytest.mark.parametrize("rank", [3, 4, 7, torch.tensor([2, 4, 8])], ids=str)
+def test_a_rank_that_the_range_skips_is_refused_with_those_there_are(rank, adapted):
+    model = adapted(config=DyLoRAConfig(8, min_rank=2, rank_step=3))
+    with pytest.raises(InputError, match=r"rank: must be one of the ranks 2, 5, 8, got "):
+        set_rank(model, rank)
+    for trained in (2, 5, torch.tensor([8, 2, 5])):
+        set_rank(model, trained)
+
+
+@pytest.mark.parametrize("rank", [1, torch.tensor([1, 4])], ids=str)
+def test_a_rank_below_the_range_is_refused(rank, adapted):
+    with pytest.raises(InputError, match=r"rank: must be from 2 to max_rank 4, got "):
+        set_rank(adapted(config=DyLoRAConfig(4, min_rank=2)), rank)
+
+
+def test_ranks_of_rows_set_under_inference_mode_do_not_break_training(adapted, token_ids):
+    model = adapted().train()
+    with torch.inference_mode():
+        set_rank(model, torch.tensor([1, 4, 2]))
+    loss(model, token_ids).backward()
+    set_rank(model, ranks := torch.tensor([1, 4, 2]))
+    with torch.inference_mode(), use_rank(model, 3):
+        pass
+    loss(model, token_ids).backward()
+    ranks.fill_(3)  # what was set is kept apart from the caller's tensor
+    assert torch.equal(rank_state(model).rank, torch.tensor([1, 4, 2]))
+
+
+def test_repeated_rows_are_repeated_inside_the_block_alone(adapted, token_ids):
+    model = adapted()
+    set_rank(model, torch.tensor([1, 4, 2]))
+    once = logits(model, token_ids)
+    with repeated_rows(model, 2):
+        twice = logits(model, token_ids.repeat_interleave(2, 0))
+        torch.testing.assert_close(twice, once.repeat_interleave(2, 0), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(logits(model, token_ids), once)  # an encoder runs before rows are repeated
+        with pytest.raises(InputError, match="got 3 ranks for 9 rows"):
+            logits(model, token_ids.repeat(3, 1))
+    with pytest.raises(InputError, match="got 3 ranks for 6 rows"):
+        logits(model, token_ids.repeat(2, 1))
+    with pytest.raises(InputError, match="times: must be at least 1, got 0"), repeated_rows(model, 0):
+        pass
+
+
 def test_frozen_mode_needs_one_rank(adapted):
     with pytest.raises(InputError, match="frozen: must be off with a rank per row"):
         set_rank(adapted(), torch.tensor([1, 2]), frozen=True)
@@ -151,7 +189,7 @@ def test_a_rank_per_row_equals_rank_by_rank(model_type, adapted, token_ids):
     set_rank(model, torch.tensor(ranks))
     if model_type == "deberta-v2":  # its position table, one row, goes through the query projection
         assert not takes_rank_per_row(model)
-        with pytest.raises(ValueError, match="3 ranks were set for a batch of 1 rows"):
+        with pytest.raises(ValueError, match=r"rank: must be one for each row of the batch, got 3 ranks for 1 rows"):
             logits(model, token_ids)
     else:
         assert takes_rank_per_row(model)
@@ -168,7 +206,10 @@ def test_beam_search_with_a_rank_per_row_equals_rank_by_rank(model_type, auto, a
         one_by_one.append(model.generate(**{k: v[row : row + 1] for k, v in inputs.items()}, **BEAMS))
     assert not torch.equal(one_by_one[0][0], one_by_one[1][0])
     set_rank(model, torch.tensor(ranks))
-    assert torch.equal(model.generate(**inputs, **BEAMS), torch.cat(one_by_one))
+    with repeated_rows(model, BEAMS["num_beams"]):
+        assert torch.equal(model.generate(**inputs, **BEAMS), torch.cat(one_by_one))
+    with pytest.raises(InputError, match="got 3 ranks for 9 rows"):  # nothing is guessed from a number that divides
+        model.generate(**inputs, **BEAMS)
 
 
 def test_train_and_eval_change_neither_rank_nor_weights_nor_output(adapted, token_ids):

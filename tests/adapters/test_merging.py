@@ -8,8 +8,9 @@ from families import logits
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from dylora.adapters.adapt import adapted_layers, merge, rank_state, set_rank, unmerge, use_rank
+from dylora.adapters.active_rank import adapted_layers, rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.merging import merge, unmerge
 from dylora.errors import InputError
 
 MAX_RANK = 4
@@ -41,16 +42,19 @@ def test_merged_at_every_rank_it_computes_the_same_and_unmerge_restores_the_bits
     unmerge(model)  # does nothing to a model that is not merged
 
 
-def test_a_merged_model_is_a_plain_model_of_the_same_output(adapted, make_model, token_ids):
-    """The merged weights alone, loaded into a model without adapters."""
-    model = adapted("gpt2")
-    set_rank(model, 2)
-    unmerged = logits(model, token_ids)
-    merge(model, 2)
-    weights = {name.replace("base_layer.", ""): w for name, w in model.state_dict().items() if "lora_" not in name}
-    plain = make_model("gpt2")
-    plain.load_state_dict(weights)
-    torch.testing.assert_close(logits(plain, token_ids), unmerged, rtol=1e-4, atol=1e-5)
+def test_merging_inside_use_rank_leaves_the_model_at_the_merged_rank(adapted, token_ids):
+    model, other = adapted(), adapted()
+    set_rank(model, 4)
+    with use_rank(model, 2):
+        merge(model, 3)
+    assert (rank_state(model).rank, rank_state(model).merged_rank) == (3, 3)
+    merge(other, 3)
+    assert torch.equal(logits(model, token_ids), logits(other, token_ids))
+    with pytest.raises(KeyError), use_rank(model, 3):
+        raise KeyError
+    assert rank_state(model).rank == 3
+    unmerge(model)
+    assert rank_state(model).rank == 3
 
 
 def test_a_merged_model_refuses_another_rank_and_a_second_merge(adapted, token_ids):

@@ -1,0 +1,45 @@
+"""What the validations of a run gave its checkpoints, read from the run's folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dylora.runs.folders import cut_file
+from dylora.runs.record import METRICS_FILE
+
+Curve = dict[int, float]
+
+
+def validated_curve(run: Path, checkpoint: str, step: int, metric: str, cut: str | None = None) -> Curve | None:
+    """A metric at every rank, as a checkpoint of the run was validated.
+
+    Args:
+        run: The run's folder.
+        checkpoint: Name of the checkpoint's file.
+        step: The optimizer step that it was written at.
+        metric: The metric.
+        cut: The cut that it was validated under; None for the adapter as it was trained.
+
+    Returns:
+        For each rank the figure; None if the folder knows of no such validation.
+    """
+    if cut is not None:
+        content = _read(cut_file(run, cut))
+        same = content.get("checkpoint") == checkpoint and content.get("step", step) == step  # older files have no step
+        return _curve(content, metric) if same else None
+    epochs = _read(run / METRICS_FILE).get("epochs", [])
+    return next((_curve(epoch, metric) for epoch in reversed(epochs) if epoch.get("step") == step), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _curve(record: Mapping[str, Any], metric: str) -> Curve | None:
+    values = record.get("metrics", {}).get(metric)
+    return None if values is None else {int(rank): float(value) for rank, value in values.items()}
