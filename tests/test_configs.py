@@ -8,11 +8,13 @@ import tiny
 import yaml
 
 from dylora.cli import main
-from dylora.cli.base import DyLoRACLI
+from dylora.cli.lightning_cli import DyLoRACLI
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml"))
 TEXT = sorted(path for path in CONFIGS.glob("nlg/*.yaml"))
+CLASSES = ("SequenceClassificationModule", "GLUEDataModule")
+SETS = {"demo": "restaurants", "llama": "e2e"}
 GLUE = ("rte", "mnli", "sst2", "mrpc", "cola", "qnli", "qqp", "stsb")
 
 
@@ -44,14 +46,16 @@ def test_it_builds_model_data_and_trainer(path, backbone, monkeypatch, tmp_path)
 @pytest.mark.parametrize("name", GLUE)
 def test_glue_has_the_values_of_table_8(name):
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-    assert config["model"]["backbone"] == "FacebookAI/roberta-base"
-    assert config["model"]["adapter"] == {"max_rank": 8, "min_rank": 1, "alpha": 16, "scaling": "alpha/b"}
-    assert config["model"]["learning_rate"] == 4e-4
-    assert config["model"]["weight_decay"] == 0.1
-    assert config["model"]["warmup_ratio"] == 0.06
-    assert (config["data"]["train_batch_size"], config["data"]["max_length"]) == (32, 512)
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
+    assert (config["model"]["class_path"], config["data"]["class_path"]) == CLASSES
+    assert model["backbone"] == "FacebookAI/roberta-base"
+    assert model["adapter"] == {"max_rank": 8, "min_rank": 1, "alpha": 16, "scaling": "alpha/b"}
+    assert model["learning_rate"] == 4e-4
+    assert model["weight_decay"] == 0.1
+    assert model["warmup_ratio"] == 0.06
+    assert (data["train_batch_size"], data["max_length"]) == (32, 512)
     assert config["trainer"]["max_epochs"] == 30
-    assert config["data"]["task"] == name
+    assert data["task"] == name
     assert config["rank_sampling"]["distribution"] == "uniform"
 
 
@@ -65,13 +69,13 @@ def test_the_first_line_is_the_command(path):
 @pytest.mark.parametrize("path", TEXT, ids=lambda path: path.stem)
 def test_text_builds_model_data_and_trainer(path, monkeypatch, tmp_path):
     cli = _build(["--config", path, "--model.backbone", "builtin/gpt2"], monkeypatch, tmp_path)
-    assert cli.model.task == cli.datamodule.set_name == yaml.safe_load(path.read_text())["set"]
+    assert cli.model.task == cli.datamodule.task_name == SETS.get(path.stem, path.stem)
 
 
 @pytest.mark.parametrize("name", ["e2e", "webnlg", "dart"])
 def test_text_has_the_values_of_table_8(name):
     config = yaml.safe_load((CONFIGS / "nlg" / f"{name}.yaml").read_text())
-    model, data = config["model"], config["data"]
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
     assert model["backbone"] == "openai-community/gpt2-medium"
     adapter = {"max_rank": 4, "min_rank": 1, "alpha": 32, "scaling": "alpha/b", "dropout": 0.1}
     assert model["adapter"] == adapter

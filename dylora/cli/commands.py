@@ -15,5 +15,8 @@ def overview() -> str:
     """What `python -m dylora --help` says."""
     lines = ["usage: python -m dylora COMMAND [options]", "", "One low-rank adapter that works at every rank.", ""]
     lines += [f"  {name:10}{text}" for name, text in COMMANDS.items()]
-    lines += ["", "python -m dylora COMMAND --help documents every option; for text generation add --set, such as"]
-    return "\n".join([*lines, "python -m dylora fit --set e2e --help."])
+    lines += [
+        "",
+        "python -m dylora COMMAND --help documents every option; behind --config, --model or --data, those of",
+    ]
+    return "\n".join([*lines, "what was chosen: python -m dylora fit --config configs/nlg/e2e.yaml --help."])

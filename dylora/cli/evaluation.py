@@ -4,15 +4,13 @@ from pathlib import Path
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
-from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
-from dylora.data.submission import write_submission
+from dylora.callbacks.predictions import CollectPredictions, write_json_lines
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import cut_file, free_path, read_config, sweep_place, write_json
 from dylora.runs.validated import validated_curve
-from dylora.tasks import Task
 
 
 def results_table(split: str, module: EveryRankModule) -> str:
@@ -89,22 +87,3 @@ def write_predictions(collected: CollectPredictions, folder: Path) -> list[Path]
         write_json_lines(path, records)
         paths.append(path)
     return paths
-
-
-def write_submissions(collected: CollectPredictions, task: Task, ranks: tuple[int, ...], folder: Path) -> list[Path]:
-    """The leaderboard's files of each rank, in `rank_<b>/` if there are several."""
-    paths = []
-    for rank in ranks:
-        answers = {
-            split: {record["index"]: _answer(record, rank, task) for record in records}
-            for split, records in collected.records.items()
-        }
-        place = folder if len(ranks) == 1 else folder / f"rank_{rank}"
-        paths += write_submission(task, place, answers)
-    return paths
-
-
-def _answer(record: Record, rank: int, task: Task) -> float:
-    """The class id, or the score, that a rank predicts."""
-    prediction = record["ranks"][str(rank)]
-    return float(prediction["score"]) if task.is_regression else task.labels.index(prediction["label"])

@@ -1,15 +1,17 @@
 """What a training run is surrounded with: its folder, its callbacks, what is said at its end."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
 from dylora.callbacks.final_validation import ValidateFinalWeights
 from dylora.callbacks.interrupt import SaveOnInterrupt
@@ -19,6 +21,8 @@ from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder
+
+LoggerOption = Logger | Iterable[Logger] | bool | None
 
 _RUN_FOLDER = "DYLORA_RUN_FOLDER"  # tells the processes that the first one starts where the run lies
 
@@ -31,8 +35,10 @@ class SaveConfig(SaveConfigCallback):
         self.folder = folder
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write `config.yaml`."""
-        self.parser.save(self.config, str(self.folder / CONFIG), skip_none=False, overwrite=True)
+        """Write `config.yaml`; where a resumed run came from is none of its options."""
+        config = self.config.clone()
+        config.ckpt_path = None
+        self.parser.save(config, str(self.folder / CONFIG), skip_none=False, overwrite=True, multifile=False)
 
 
 class ProgressBar(TQDMProgressBar):
@@ -77,9 +83,20 @@ def check_end(trainer: Any) -> None:  # noqa: ANN401
 
 
 def fit_callbacks(
-    folder: Path, module: EveryRankModule, seed: int, hyperparameters: Mapping[str, Any], checkpoints: bool
+    folder: Path, module: LightningModule, seed: int, hyperparameters: Mapping[str, Any], checkpoints: bool
 ) -> list[Callback]:
-    """The callbacks of every training run, in the order in which they act."""
+    """The callbacks of every training run, in the order in which they act.
+
+    Args:
+        folder: The run's folder.
+        module: What is trained; one that is not evaluated at every rank has its last epoch kept alone.
+        seed: The run's seed.
+        hyperparameters: What to list beside the figures.
+        checkpoints: Whether the user wants any.
+    """
+    if not isinstance(module, EveryRankModule):
+        last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
+        return [SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else []
     callbacks: list[Callback] = [StepSeed(seed), RankCurves(folder, hyperparameters), ValidateFinalWeights()]
     if checkpoints:
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
@@ -87,46 +104,77 @@ def fit_callbacks(
     return callbacks
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options as `a/b` keys with plain values, as TensorBoard lists them.
+def run_loggers(chosen: LoggerOption, folder: Path) -> LoggerOption:
+    """The loggers of a training run: the user's, or none; TensorBoard in the run's folder if nothing is said.
 
-    >>> flatten({"model": {"alpha": 16, "targets": ["q", "v"]}, "seed": 1})
-    {'model/alpha': 16, 'model/targets': "['q', 'v']", 'seed': 1}
+    Args:
+        chosen: The option `trainer.logger`.
+        folder: The run's folder.
+    """
+    if chosen is None or chosen is True:
+        return TensorBoardLogger(folder.parents[1], folder.parent.name, folder.name, default_hp_metric=False)
+    return chosen
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as `a/b` keys with plain values, as TensorBoard lists them; those of a class beside its name.
+
+    >>> flatten({"model": {"class_path": "M", "init_args": {"alpha": 16, "targets": ["q", "v"]}}, "seed": 1})
+    {'model/class_path': 'M', 'model/alpha': 16, 'model/targets': "['q', 'v']", 'seed': 1}
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}/")
+            flat |= flatten(value, prefix if key == "init_args" else f"{prefix}{key}/")
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
     return flat
 
 
-def closing_words(folder: Path, trainer: Trainer, module: EveryRankModule) -> str:
+def opening_words(folder: Path | None, module: LightningModule) -> str:
+    """What is trained, and where the run lies; None for a trial."""
+    place = f"Run {folder}" if folder else "Trial (fast_dev_run), nothing of it is kept"
+    if not isinstance(module, EveryRankModule):
+        return f"{place}: {type(module).__name__}"
+    about = f"{module.identity['task']} on {module.identity['backbone']['name']}"
+    return f"{place}: {about}\nParameters: {count_parameters(module.model)}"
+
+
+def closing_words(folder: Path, trainer: Trainer, module: LightningModule) -> str:
     """The best epoch's table, the chosen rank, where the run lies and what can be done with it."""
-    curves = next(callback for callback in trainer.callbacks if isinstance(callback, RankCurves))  # type: ignore[attr-defined]
-    lines = []
-    if curves.history:
-        best = curves.best
-        chosen, value = best["chosen_rank"], best["metrics"][module.monitor][str(best["chosen_rank"])]
-        reason = f"the smallest within {module.tolerance:.2%} of the best rank, {best['best_rank']}"
-        lines += ["", f"Best epoch ({module.monitor}, by the area under the rank curve):"]
-        lines += [final_table(best, module.monitor)]
-        lines += [f"Chosen rank: {chosen} ({module.monitor} {value:.4f}; {reason})"]
-    lines += [f"Run: {folder}", f"Any rank:   python -m dylora validate --config {folder / CONFIG} --rank all"]
-    lines += [f"Dashboards: tensorboard --logdir {folder.parents[1]}"]
+    lines = _best_epoch(trainer, module) if isinstance(module, EveryRankModule) else []
+    lines += [f"Run: {folder}"]
+    if isinstance(module, EveryRankModule):
+        lines += [f"Any rank:   python -m dylora validate --config {folder / CONFIG} --rank all"]
+    lines += _dashboards(folder, trainer)
     return "\n".join(lines)
 
 
-def pruning_words(report: Mapping[str, Any]) -> str:
-    """The rank of each pruned matrix, and how much of the model is left."""
-    lines = [f"{'rank':>6}{'of':>6}{'parameters':>12}  matrix"]
-    lines += [f"{m['rank']:>6}{m['components']:>6}{m['parameters']:>12,}  {m['name']}" for m in report["matrices"]]
-    shares = f"{report['size']:.2%} (expected {report['expected_size']:.2%}, target {report['target']:.2%})"
-    count = f"{report['parameters']:,} parameters, {report['dense_parameters']:,} before"
-    return "\n".join(
-        ["", "Matrices in checkpoints/last.ckpt:", *lines, f"Left of them: {shares}; the model has {count}"]
-    )
+def _best_epoch(trainer: Trainer, module: EveryRankModule) -> list[str]:
+    curves = next(callback for callback in trainer.callbacks if isinstance(callback, RankCurves))  # type: ignore[attr-defined]
+    if not curves.history:
+        return []
+    best = curves.best
+    chosen, value = best["chosen_rank"], best["metrics"][module.monitor][str(best["chosen_rank"])]
+    reason = f"the smallest within {module.tolerance:.2%} of the best rank, {best['best_rank']}"
+    return [
+        "",
+        f"Best epoch ({module.monitor}, by the area under the rank curve):",
+        final_table(best, module.monitor),
+        f"Chosen rank: {chosen} ({module.monitor} {value:.4f}; {reason})",
+    ]
+
+
+def _dashboards(folder: Path, trainer: Trainer) -> list[str]:
+    """Where the loggers wrote."""
+    lines = []
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            ours = Path(logger.log_dir) == folder
+            lines.append(f"Dashboards: tensorboard --logdir {folder.parents[1] if ours else logger.log_dir}")
+        elif isinstance(logger, CSVLogger):
+            lines.append(f"Scalars:    {logger.log_dir}/metrics.csv")
+    return lines
 
 
 def interrupted_words(folder: Path, trainer: Trainer) -> str:

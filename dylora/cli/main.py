@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from dylora.cli.commands import COMMANDS, overview
+from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
 from dylora.errors import InputError
@@ -40,7 +41,8 @@ def _run(arguments: list[str]) -> None:
 
         score_files(rest)
     elif command in COMMANDS:
-        from dylora.cli.kinds import run_trainer_command
+        refuse_old_options(command, rest)
+        from dylora.cli.lightning_cli import run_trainer_command
 
         quiet()  # again: Lightning's handlers are there now
         run_trainer_command(arguments)

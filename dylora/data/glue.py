@@ -1,5 +1,7 @@
 """Lightning data module of the sentence tasks: the eight of GLUE, and the embedded one."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset  # type: ignore[import-untyped]
@@ -11,6 +13,7 @@ from dylora.data.batching import Collator
 from dylora.data.cache import TRUNCATED
 from dylora.data.sentences import sentence_rows, token_limit
 from dylora.data.sources.glue import EMBEDDED, source_for
+from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.tasks import get_task
 
@@ -74,6 +77,14 @@ class GLUEDataModule(CachedDataModule):
         """Without missing splits behind the first; reading a missing first one gives the proper error."""
         present = self._source.splits()
         return tuple(Part(name) for name in (names[0], *(name for name in names[1:] if name in present)))
+
+    def submission(self, folder: Path, ranks: Sequence[int]) -> Submission:
+        """The leaderboard's files of what is predicted.
+
+        Raises:
+            InputError: If the task has none, it is not the test split that is predicted, or a file exists already.
+        """
+        return Submission(self.task_spec, folder, ranks, self.split_names("predict"))
 
     @override
     def cache_key(self, part: Part) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
 """The GLUE leaderboard's files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dylora.data.sources.glue import EMBEDDED
 from dylora.data.sources.glue_tsv import LAYOUTS, MAX_SCORE
 from dylora.errors import InputError
 from dylora.tasks import Task
+
+Record = Mapping[str, Any]
 
 _SUFFIXES = {"test_matched": "-m", "test_mismatched": "-mm"}
 
@@ -53,31 +56,65 @@ def submission_path(task: Task, folder: Path, split: str) -> Path:
     return folder / f"{task.folder}{_SUFFIXES.get(split, '')}.tsv"
 
 
-def write_submission(task: Task, folder: Path, predictions: Mapping[str, Mapping[int, float]]) -> list[Path]:
-    """Write one file for each test split; nothing is written over, and nothing is written if anything is wrong.
+class Submission:
+    """The leaderboard's files of a test set's predictions, at some ranks; nothing is ever written over.
+
+    All that can be wrong before anything is predicted is refused at once.
 
     Args:
         task: A GLUE task.
-        folder: Where the files go; made if missing.
-        predictions: For each test split, class id or score of each row number.
-
-    Returns:
-        The files written.
+        folder: Where the files go, in `rank_<b>/` if there are several ranks; made if missing.
+        ranks: The ranks.
+        splits: Names of the splits that are predicted.
 
     Raises:
-        InputError: If a file exists already, rows are missing or the folder cannot be written.
+        InputError: If the task is not one of GLUE's, a split is not a test split or a file exists already.
     """
-    files = {submission_path(task, folder, split): submission_lines(task, rows) for split, rows in predictions.items()}
-    for path in files:
-        if path.exists():
-            fix = "remove it or choose another folder"
-            raise InputError("--submission", "a folder without the file", path, fix)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def __init__(self, task: Task, folder: Path, ranks: Sequence[int], splits: Sequence[str]) -> None:
+        self._task = task
+        places = {rank: folder if len(ranks) == 1 else folder / f"rank_{rank}" for rank in ranks}
+        self._paths = {
+            (rank, split): submission_path(task, place, split) for rank, place in places.items() for split in splits
+        }
+        self._refuse_existing()
+
+    def write(self, predicted: Mapping[str, Sequence[Record]]) -> list[Path]:
+        """Write one file for each split and rank; nothing is written if anything is wrong.
+
+        Args:
+            predicted: For each split, a record of each row with its `index` and, under `ranks`, what a rank predicts:
+                `label` or `score`.
+
+        Returns:
+            The files written.
+
+        Raises:
+            InputError: If a file exists by now, rows are missing or the folder cannot be written.
+        """
+        files = {path: self._lines(rank, predicted[split]) for (rank, split), path in self._paths.items()}
+        self._refuse_existing()
         for path, lines in files.items():
-            with path.open("x", encoding="utf-8", newline="\n") as stream:
-                stream.write("\n".join(lines) + "\n")
-    except OSError as error:
-        fix = f"({error.strerror}) choose another folder"
-        raise InputError("--submission", "a folder that can be written", folder, fix) from error
-    return list(files)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("x", encoding="utf-8", newline="\n") as stream:
+                    stream.write("\n".join(lines) + "\n")
+            except OSError as error:
+                fix = f"({error.strerror}) choose another folder"
+                raise InputError("--submission", "a folder that can be written", path.parent, fix) from error
+        return list(files)
+
+    def _refuse_existing(self) -> None:
+        for path in self._paths.values():
+            if path.exists():
+                fix = "remove it or choose another folder"
+                raise InputError("--submission", "a folder without the file", path, fix)
+
+    def _lines(self, rank: int, records: Sequence[Record]) -> list[str]:
+        answers = {record["index"]: self._answer(record["ranks"][str(rank)]) for record in records}
+        return submission_lines(self._task, answers)
+
+    def _answer(self, prediction: Mapping[str, Any]) -> float:
+        """The class id, or the score."""
+        task = self._task
+        return float(prediction["score"]) if task.is_regression else task.labels.index(prediction["label"])

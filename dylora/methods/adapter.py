@@ -10,10 +10,11 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.methods.method import Method
 
 
-class AdapterMethod(Method):
+class Adapter(Method):
     """DyLoRA and LoRA: adapters and the task head are trained, the backbone is frozen."""
 
     name = "adapter"
+    has_adapters = True
 
     def prepare(self, model: nn.Module, config: DyLoRAConfig) -> None:
         """Put the adapters in."""

@@ -1,7 +1,6 @@
 """FLOP: factorised low-rank pruning (Wang, Wohlwend and Lei 2019, Structured Pruning of Large Language Models)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch.optim import AdamW, Optimizer
 
 from dylora.adapters.optim import OptimizerName, parameter_groups
 from dylora.errors import InputError
-from dylora.methods.full import FullMethod
+from dylora.methods.full import FullFineTuning
 from dylora.methods.gated_linear import factorise, gated_layers
 
 _TINY = 1e-15  # AdamW's eps for the gates: open ones have gradients that are not much larger than its usual 1e-8
@@ -18,54 +17,48 @@ _HUGE = 1e8
 _SQUARED = 10.0  # weight of the squared term: without it the size swings around its target for hundreds of steps
 
 
-@dataclass(frozen=True)
-class FlopConfig:
-    """How far, and how fast, FLOP prunes.
-
-    Attributes:
-        target: Size that the weights of the layers are driven to, as a share of what they had before they were
-            factorised, above 0 and at most 1.
-        warmup_ratio: Share of all steps over which the target falls linearly to its value, from 0 to 1.
-        gate_learning_rate: Learning rate of the gates, constant over the run, above 0.
-        multiplier_learning_rate: Step of the gradient ascent in the Lagrangian's two multipliers, constant, above 0.
-
-    Raises:
-        InputError: If a value is outside what is written above.
-    """
-
-    target: float = 0.8
-    warmup_ratio: float = 0.5
-    gate_learning_rate: float = 0.1
-    multiplier_learning_rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.target <= 1:
-            raise InputError("flop.target", "above 0 and at most 1", self.target, "0.8 keeps 80 %")
-        if not 0 <= self.warmup_ratio <= 1:
-            raise InputError("flop.warmup_ratio", "from 0 to 1", self.warmup_ratio, "0 prunes at once")
-        for name in ("gate_learning_rate", "multiplier_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"flop.{name}", "above 0", getattr(self, name), "0.1 is the default")
-
-
-class FlopMethod(FullMethod):
+class FLOP(FullFineTuning):
     """Every weight of the layers is factorised, and its rank-one components are pruned while all is trained.
 
     With R the expected share of parameters and t the step's target, `lambda_1 (R - t) + 10 lambda_2 (R - t)^2` is
     added to the task's loss; weights and gates descend it, the multipliers ascend it from zero.
 
     Args:
-        config: How far and how fast.
+        target: Size that the weights of the layers are driven to, as a share of what they had before they were
+            factorised, above 0 and at most 1.
+        warmup_ratio: Share of all steps over which the target falls linearly to its value, from 0 to 1.
+        gate_learning_rate: Learning rate of the gates, constant over the run, above 0.
+        multiplier_learning_rate: Step of the gradient ascent in the Lagrangian's two multipliers, constant, above 0.
 
     Attributes:
         multipliers: lambda_1 and lambda_2, (2,).
+
+    Raises:
+        InputError: If a value is outside what is written above.
     """
 
     name = "flop"
 
-    def __init__(self, config: FlopConfig) -> None:
+    def __init__(
+        self,
+        target: float = 0.8,
+        warmup_ratio: float = 0.5,
+        gate_learning_rate: float = 0.1,
+        multiplier_learning_rate: float = 0.1,
+    ) -> None:
         super().__init__()
-        self.config = config
+        if not 0 < target <= 1:
+            raise InputError("model.method.target", "above 0 and at most 1", target, "0.8 keeps 80 %")
+        if not 0 <= warmup_ratio <= 1:
+            raise InputError("model.method.warmup_ratio", "from 0 to 1", warmup_ratio, "0 prunes at once")
+        rates = {"gate_learning_rate": gate_learning_rate, "multiplier_learning_rate": multiplier_learning_rate}
+        for name, rate in rates.items():
+            if not rate > 0:
+                raise InputError(f"model.method.{name}", "above 0", rate, "0.1 is the default")
+        self.target = target
+        self.warmup_ratio = warmup_ratio
+        self.gate_learning_rate = gate_learning_rate
+        self.multiplier_learning_rate = multiplier_learning_rate
         self.multipliers = nn.Parameter(torch.zeros(2))
 
     def begin(self, model: nn.Module) -> None:
@@ -83,15 +76,15 @@ class FlopMethod(FullMethod):
         for group in groups:
             group["params"] = [p for p in group["params"] if id(p) not in apart]
         own: dict[str, Any] = {"weight_decay": 0.0, "rank_dim": None, "constant_lr": True}
-        groups.append({"params": gates, "lr": self.config.gate_learning_rate, "eps": _TINY, **own})
-        groups.append({"params": [self.multipliers], **_ascent(self.config.multiplier_learning_rate), **own})
+        groups.append({"params": gates, "lr": self.gate_learning_rate, "eps": _TINY, **own})
+        groups.append({"params": [self.multipliers], **_ascent(self.multiplier_learning_rate), **own})
         return AdamW([group for group in groups if group["params"]], lr)
 
     def target_at(self, progress: float) -> float:
         """The target at a share of the run's steps, falling linearly from the size at the start."""
-        warmup = self.config.warmup_ratio
+        warmup = self.warmup_ratio
         done = 1.0 if progress >= warmup else progress / warmup
-        return self._start + (self.config.target - self._start) * done
+        return self._start + (self.target - self._start) * done
 
     def training_loss(self, loss: Tensor, model: nn.Module, progress: float) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The task's loss and the augmented Lagrangian; the expected size is logged beside the target."""
@@ -124,9 +117,18 @@ class FlopMethod(FullMethod):
         dense = sum(matrix["dense_parameters"] for matrix in matrices)
         factored = sum(p.numel() for layer in layers.values() for p in (layer.up, layer.down, layer.log_alpha))
         rest = sum(p.numel() for p in model.parameters()) - factored
-        sizes = {"target": self.config.target, "size": left / dense, "expected_size": float(expected_size(model))}
+        sizes = {"target": self.target, "size": left / dense, "expected_size": float(expected_size(model))}
         counts = {"parameters": rest + left, "dense_parameters": rest + dense}
         return {**sizes, **counts, "matrices": matrices}
+
+    def report_text(self, report: Mapping[str, Any]) -> str:
+        """The rank of each pruned matrix, and how much of the model is left."""
+        lines = [f"{'rank':>6}{'of':>6}{'parameters':>12}  matrix"]
+        lines += [f"{m['rank']:>6}{m['components']:>6}{m['parameters']:>12,}  {m['name']}" for m in report["matrices"]]
+        shares = f"{report['size']:.2%} (expected {report['expected_size']:.2%}, target {report['target']:.2%})"
+        count = f"{report['parameters']:,} parameters, {report['dense_parameters']:,} before"
+        last = f"Left of them: {shares}; the model has {count}"
+        return "\n".join(["", "Matrices in checkpoints/last.ckpt:", *lines, last])
 
 
 def expected_size(model: nn.Module) -> Tensor:

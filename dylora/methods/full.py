@@ -5,16 +5,16 @@ from torch import nn
 from dylora.adapters.active_rank import without_adapters
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import task_head, unread_pooler
-from dylora.methods.method import Method, MethodName
+from dylora.methods.method import Method
 
 
-class FullMethod(Method):
+class FullFineTuning(Method):
     """Full fine-tuning: every parameter is trained, and there are no adapters.
 
     The model is evaluated once, as "rank" `max_rank`, so that its figures stand where those of the others do.
     """
 
-    name: MethodName = "full"
+    name = "full"
 
     def prepare(self, model: nn.Module, config: DyLoRAConfig) -> None:
         """Freeze all but the task head, and give the model its single rank."""

@@ -100,7 +100,7 @@ def factorise(model: nn.Module) -> None:
             model.set_submodule(name, gated[module])
     if not gated:
         given = f"{type(model).__name__}, which has none"
-        raise InputError("model.method", "flop for a model with stacks of layers", given, "choose another method")
+        raise InputError("model.method", "FLOP for a model with stacks of layers", given, "choose another method")
 
 
 def gated_layers(model: nn.Module) -> dict[str, GatedLinear]:
@@ -111,5 +111,7 @@ def gated_layers(model: nn.Module) -> dict[str, GatedLinear]:
 def _gated(module: nn.Module) -> GatedLinear:
     weight = getattr(module, "weight", None)  # packed under another name in some quantised layers
     if not (isinstance(weight, nn.Parameter) and weight.is_floating_point()):
-        raise InputError("model.method", "another one than flop for quantised weights", "flop", "use method adapter")
+        raise InputError(
+            "model.method", "another one than FLOP for quantised weights", "FLOP", "use the method Adapter"
+        )
     return GatedLinear(module)

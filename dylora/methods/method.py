@@ -1,7 +1,7 @@
 """The base of the methods: what is trained of a backbone."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -9,8 +9,7 @@ from torch.optim import Optimizer
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.optim import OptimizerName, build_optimizer
-
-MethodName = Literal["adapter", "full", "flop"]
+from dylora.errors import InputError
 
 
 class Method(nn.Module):
@@ -19,10 +18,22 @@ class Method(nn.Module):
     What a method trains besides the model's parameters is a parameter of its own.
 
     Attributes:
-        name: Its name on the command line, in checkpoints and in `rank_metrics.json`.
+        name: Its name in checkpoints and in `rank_metrics.json`.
+        has_adapters: Whether it trains adapters, which have rows to update alone and can be cut.
     """
 
-    name: MethodName
+    name: str
+    has_adapters = False
+
+    def check_optimizer(self, name: OptimizerName) -> None:
+        """Refuse an optimizer that is about the rows of adapters where there are none.
+
+        Raises:
+            InputError: If it is.
+        """
+        if not self.has_adapters and name != "adamw":
+            fix = "set model.optimizer: adamw; there are no rows of adapters"
+            raise InputError("model.optimizer", f"adamw with method {type(self).__name__}", name, fix)
 
     def prepare(self, model: nn.Module, config: DyLoRAConfig) -> None:
         """Freeze the backbone, by whose frozen weights it is identified, and give it its ranks; in place."""
@@ -53,3 +64,11 @@ class Method(nn.Module):
     def report(self, model: nn.Module) -> dict[str, Any] | None:
         """What training made of the model, in plain types; None where there is nothing to say."""
         return None
+
+    def report_text(self, report: Mapping[str, Any]) -> str:
+        """A report as lines to be read.
+
+        Args:
+            report: What `report` gave.
+        """
+        return "\n".join(f"{key}: {value}" for key, value in report.items())

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from typing import Any, Literal, cast
 
@@ -22,6 +23,7 @@ from dylora.adapters.parameters import adapter_state
 from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
+from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
 from dylora.modules.all_processes import share_findings
 from dylora.rank_curve.direction import higher_is_better
@@ -38,9 +40,27 @@ class EveryRankModule(LightningModule):
     A subclass says what the loss and the metrics of a batch are. Without a rank-sampling callback every step trains
     at `max_rank`, which is plain LoRA. A method without adapters has `max_rank` as its only rank.
 
+    Args:
+        model: The backbone.
+        backbone: Name that the backbone was loaded by.
+        task: Name of the task.
+        adapter: Shape, scaling and place of the adapters.
+        new_parameters: Names of the parameters that the backbone did not bring along, such as those of a task head.
+        method: What is trained of the backbone: `Adapter` (DyLoRA, LoRA), `FullFineTuning` (all parameters, no
+            adapters) or `FLOP` (factorised low-rank pruning). The last two are evaluated once, as rank
+            `adapter.max_rank`.
+        optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
+        learning_rate: Peak learning rate, above 0.
+        weight_decay: Decoupled weight decay of matrices, 0 or larger.
+        warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
+        warmup_steps: Number of warm-up steps, in the place of the ratio.
+        eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
+            reached.
+        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
+
     Attributes:
         model: The backbone as the method made it.
-        method: What of the backbone is trained.
+        method: What of the backbone is trained; a copy of the argument.
         eval_ranks: The ranks that are evaluated; all of the model's unless set.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
@@ -57,27 +77,28 @@ class EveryRankModule(LightningModule):
         task: str,
         adapter: DyLoRAConfig,
         *,
-        method: Method,
         new_parameters: Sequence[str],
-        optimizer: OptimizerName,
-        learning_rate: float,
-        weight_decay: float,
-        warmup_ratio: float,
-        warmup_steps: int | None,
-        eval_rows: int,
-        tolerance: float,
+        method: Method = Adapter(),  # noqa: B008 (never changed: each module has a copy)
+        optimizer: OptimizerName = "adamw",
+        learning_rate: float = 4e-4,
+        weight_decay: float = 0.1,
+        warmup_ratio: float = 0.06,
+        warmup_steps: int | None = None,
+        eval_rows: int = 256,
+        tolerance: float = 0.01,
     ) -> None:
         super().__init__()
         self._check(learning_rate, weight_decay, eval_rows)
-        self.model, self.method = model, method
-        method.prepare(model, adapter)
+        method.check_optimizer(optimizer)
+        self.model, self.method = model, deepcopy(method)
+        self.method.prepare(model, adapter)
         without_gradient = {id(parameter) for parameter in unread_pooler(model)}
         for name in new_parameters:  # what the backbone did not bring is at random values: train it
             parameter = self.model.get_parameter(name)
             parameter.requires_grad_(id(parameter) not in without_gradient)
         found = identify(self.model, backbone).as_dict()
         self.identity = identity(task, found, method.computed(adapter), method.name)
-        method.begin(model)
+        self.method.begin(model)
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -129,6 +150,7 @@ class EveryRankModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Put the backbone's own dropout into training mode, wherever it comes from."""
+        check_precision(str(self.trainer.precision))
         self.model.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -322,6 +344,10 @@ class EveryRankModule(LightningModule):
     def _log(self, name: str, value: float) -> None:
         self.log(name, value, add_dataloader_idx=False)  # the same in every process already
 
+    def files(self) -> dict[str, list[dict[str, Any]]]:
+        """What the last evaluation made besides figures: records for a JSON Lines file each, under the files' names."""
+        return {}
+
     @staticmethod
     def _check(learning_rate: float, weight_decay: float, eval_rows: int) -> None:
         if not learning_rate > 0:
@@ -330,3 +356,17 @@ class EveryRankModule(LightningModule):
             raise InputError("model.weight_decay", "0 or more", weight_decay, "0 switches it off")
         if eval_rows < 1:
             raise InputError("model.eval_rows", "at least 1", eval_rows, "256 fits most machines")
+
+
+def check_precision(precision: str) -> None:
+    """Refuse fp16 without fp32 weights behind it, in which the optimizer's moments run out of range and all become NaN.
+
+    Args:
+        precision: Lightning's name of it.
+
+    Raises:
+        InputError: If training would go wrong in it.
+    """
+    if precision == "16-true":
+        allowed = "one in which training stays finite (fp16 weights become NaN)"
+        raise InputError("--trainer.precision", allowed, precision, "set --trainer.precision 16-mixed")

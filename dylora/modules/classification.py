@@ -8,11 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.optim import OptimizerName
 from dylora.backbones.load import load_classifier
-from dylora.methods.flop import FlopConfig
-from dylora.methods.method import MethodName
-from dylora.methods.named import build_method
 from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.tasks import get_task
@@ -27,18 +23,9 @@ class SequenceClassificationModule(EveryRankModule):
         task: Name of the task; taken from `data.task` on the command line.
         backbone: Hub name or local folder of a pretrained model, or `builtin/roberta`, the tiny one of this package.
         adapter: Shape, scaling and place of the adapters.
-        method: What is trained of the backbone: `adapter` (DyLoRA, LoRA), `full` (all parameters, no adapters) or
-            `flop` (factorised low-rank pruning). The last two are evaluated once, as rank `adapter.max_rank`.
-        flop: How far and how fast the method `flop` prunes.
         keep_head: Keep the task head of a backbone that was fine-tuned before on labels like these; else its head is
             made anew.
-        optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
-        learning_rate: Peak learning rate, above 0.
-        weight_decay: Decoupled weight decay of matrices, 0 or larger.
-        warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
-        warmup_steps: Number of warm-up steps, in the place of the ratio.
-        eval_rows: Rows of one evaluation forward; ranks are stacked along the batch until they are reached.
-        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
+        **options: As for every module that is evaluated at every rank.
     """
 
     def __init__(
@@ -46,37 +33,15 @@ class SequenceClassificationModule(EveryRankModule):
         task: str = "restaurants",
         backbone: str = "builtin/roberta",
         adapter: DyLoRAConfig = DyLoRAConfig(),  # noqa: B008 (frozen)
-        method: MethodName = "adapter",
-        flop: FlopConfig = FlopConfig(),  # noqa: B008 (frozen)
-        optimizer: OptimizerName = "adamw",
-        learning_rate: float = 4e-4,
-        weight_decay: float = 0.1,
-        warmup_ratio: float = 0.06,
-        warmup_steps: int | None = None,
-        eval_rows: int = 256,
-        tolerance: float = 0.01,
         keep_head: bool = False,
+        **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         self.task = get_task(task)
         self.monitor, self.metric_names = self.task.monitor, self.task.metrics
         model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
-        super().__init__(
-            model,
-            backbone,
-            task,
-            adapter,
-            new_parameters=new,
-            method=build_method(method, flop, optimizer),
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            warmup_ratio=warmup_ratio,
-            warmup_steps=warmup_steps,
-            eval_rows=eval_rows,
-            tolerance=tolerance,
-        )
+        super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
 
     def build_metric(self) -> Metric:
         """The task's metrics."""

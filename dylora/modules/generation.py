@@ -5,29 +5,31 @@ from typing import Any, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 from transformers import PreTrainedTokenizerBase
+from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.optim import OptimizerName
 from dylora.backbones.load import load_generator
 from dylora.data.completion import IGNORED
 from dylora.data.sources.text_items import Item
 from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
 from dylora.errors import InputError
-from dylora.methods.flop import FlopConfig
-from dylora.methods.method import MethodName
-from dylora.methods.named import build_method
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
 from dylora.modules.all_processes import from_all_processes
 from dylora.modules.base import Batch, EveryRankModule
+from dylora.modules.generated_text import show_texts
 from dylora.modules.text_scores import item_score, score_names, score_texts
+from dylora.rank_curve.table import shown_ranks
 
 Record = dict[str, Any]
 _PREDICTED = ("perplexity", "token_accuracy")
+_SHOWN = 4  # items whose texts are shown on TensorBoard
 
 
 class TextData(Protocol):
@@ -54,19 +56,10 @@ class GenerationModule(EveryRankModule):
             one of this package.
         gguf_file: Name of a GGUF file in the backbone's folder, to be read in place of its other weights.
         adapter: Shape, scaling and place of the adapters.
-        method: What is trained of the backbone: `adapter` (DyLoRA, LoRA), `full` (all parameters, no adapters) or
-            `flop` (factorised low-rank pruning). The last two are evaluated once, as rank `adapter.max_rank`.
-        flop: How far and how fast the method `flop` prunes.
-        optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
         learning_rate: Peak learning rate, above 0.
         weight_decay: Decoupled weight decay of matrices, 0 or larger.
-        warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
-        warmup_steps: Number of warm-up steps, in the place of the ratio.
         label_smoothing: Share of the training target that is spread over the vocabulary, from 0 up to but without 1;
             evaluation is without.
-        eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
-            reached.
-        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
         decoding: Protocol of the generated text: `e2e`, `webnlg` and `dart` (the paper's), `e2e_lora` (that of LoRA's
             published commands), `greedy` or `sampling`; null takes that of the data set.
         num_beams: Beams of beam search, 1 for none; null here and below keeps the protocol's value.
@@ -76,6 +69,7 @@ class GenerationModule(EveryRankModule):
         temperature: Of the sampling, above 0.
         top_p: Probability mass that sampling draws from, above 0 and at most 1.
         sampling_seed: Seed of the sampling, 0 or larger.
+        **options: As for every module that is evaluated at every rank.
 
     Attributes:
         decoding: How text is generated.
@@ -92,16 +86,9 @@ class GenerationModule(EveryRankModule):
         backbone: str = "builtin/gpt2",
         gguf_file: str | None = None,
         adapter: DyLoRAConfig = DyLoRAConfig(max_rank=4, alpha=32, dropout=0.1),  # noqa: B008 (frozen)
-        method: MethodName = "adapter",
-        flop: FlopConfig = FlopConfig(),  # noqa: B008 (frozen)
-        optimizer: OptimizerName = "adamw",
         learning_rate: float = 2e-4,
         weight_decay: float = 0.01,
-        warmup_ratio: float = 0.06,
-        warmup_steps: int | None = None,
         label_smoothing: float = 0.1,
-        eval_rows: int = 256,
-        tolerance: float = 0.01,
         decoding: PresetName | None = None,
         num_beams: int | None = None,
         length_penalty: float | None = None,
@@ -110,6 +97,7 @@ class GenerationModule(EveryRankModule):
         temperature: float | None = None,
         top_p: float | None = None,
         sampling_seed: int | None = None,
+        **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         if not 0 <= label_smoothing < 1:
             allowed = "from 0 up to but without 1"
@@ -124,14 +112,9 @@ class GenerationModule(EveryRankModule):
             task,
             adapter,
             new_parameters=(),
-            method=build_method(method, flop, optimizer),
-            optimizer=optimizer,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
-            warmup_ratio=warmup_ratio,
-            warmup_steps=warmup_steps,
-            eval_rows=eval_rows,
-            tolerance=tolerance,
+            **options,
         )
         self.task = task
         self.label_smoothing = label_smoothing
@@ -141,8 +124,17 @@ class GenerationModule(EveryRankModule):
         self._split = "validation"
 
     def setup(self, stage: str) -> None:
-        """Take the tokenizer and the items from the trainer's data module."""
-        self.bind(cast(Any, self.trainer).datamodule)
+        """Take the tokenizer and the items from the trainer's data module.
+
+        Raises:
+            InputError: If it has none.
+        """
+        data = cast(Any, self.trainer).datamodule
+        if not (hasattr(data, "items") and hasattr(data, "tokenizer")):
+            allowed = "a data module of texts, with `items` and a `tokenizer`, for GenerationModule"
+            fix = "choose one, such as --data E2EDataModule or --data RestaurantTextDataModule"
+            raise InputError("--data", allowed, type(data).__name__ if data else "none", fix)
+        self.bind(data)
 
     def bind(self, data: TextData) -> None:
         """Choose the data that indices and tokens belong to; `setup` does it with the trainer's.
@@ -223,6 +215,18 @@ class GenerationModule(EveryRankModule):
         """Forget the texts of the evaluation before."""
         self._begin("validation")
 
+    @override
+    def on_validation_end(self) -> None:
+        """Show the first texts of an epoch on TensorBoard, in the first process."""
+        super().on_validation_end()
+        self._show_texts(self.trainer)
+
+    @rank_zero_only
+    def _show_texts(self, trainer: Trainer) -> None:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            ranks = shown_ranks(sorted(self.predictions))
+            show_texts(trainer, {rank: self.records(rank, _SHOWN) for rank in ranks})
+
     def on_test_epoch_start(self) -> None:
         """Forget the texts of the evaluation before."""
         self._begin("test")
@@ -240,6 +244,11 @@ class GenerationModule(EveryRankModule):
         """
         items = self._data.items(self._split)
         return [_described(record, items[record["index"]]) for record in self.predictions.get(rank, [])[:most]]
+
+    @override
+    def files(self) -> dict[str, list[Record]]:
+        """The texts of each rank, as `rank_<b>`."""
+        return {f"rank_{rank}": self.records(rank) for rank in self.predictions}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Record]:
         """One record a row: its index, and the text at each asked rank."""

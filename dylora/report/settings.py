@@ -37,12 +37,12 @@ def settings_table(results: Sequence[Result]) -> Table:
     labels = [pairs[0][0].record.label for pairs in systems.values()]
     table = Table(f"Table 8: {TITLES['8']}", ["Model", "Setting", "Paper", *labels], [], [], legend="")
     for row in printed_rows("8"):
-        is_text = row["model"].startswith("GPT-2")
+        on_text = row["model"].startswith("GPT-2")
         values = [
-            _values([config for _, config in pairs if bool(config.get("set")) == is_text], row["parameter"])
+            _values([config for _, config in pairs if is_text(config) == on_text], row["parameter"])
             for pairs in systems.values()
         ]
-        if all(value == NOTHING for value in values) and not any(bool(c.get("set")) == is_text for _, c in configs):
+        if all(value == NOTHING for value in values) and not any(is_text(c) == on_text for _, c in configs):
             continue
         table.rows.append([row["model"], row["label"], row["value"], *values])
         named = dict(zip(systems, values, strict=True))
@@ -50,6 +50,12 @@ def settings_table(results: Sequence[Result]) -> Table:
         table.tidy += [{**where, "system": system, "value": value} for system, value in named.items()]
     table.notes.append(f"{NOTHING}: no option of a run, or not set")
     return table
+
+
+def is_text(config: Mapping[str, Any]) -> bool:
+    """Whether a run was one of text generation, which files of earlier versions say by naming a `set`."""
+    model = config.get("model") or {}
+    return bool(config.get("set")) or str(model.get("class_path")).endswith("GenerationModule")
 
 
 def _values(configs: Sequence[Mapping[str, Any]], parameter: str) -> str:

@@ -24,7 +24,7 @@ def identity(
         task: Name of the task.
         backbone: `BackboneIdentity.as_dict()`.
         adapter: What the adapters compute: max_rank, alpha, scaling, target modules; empty without adapters.
-        method: What was trained of the backbone: `adapter`, or all of it in one of the ways of `dylora.baselines`.
+        method: What was trained of the backbone: the `name` of one of `dylora.methods`.
     """
     return {"format": FORMAT, "task": task, "method": method, "backbone": dict(backbone), "adapter": dict(adapter)}
 
@@ -39,7 +39,7 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         given = "none" if found is None else f"format {found.get('format')}"
         raise InputError("--ckpt_path", f"a dylora checkpoint of format {FORMAT}", given, "give a file that fit wrote")
     if found["task"] != expected["task"]:
-        fix = f"set --data.task {found['task']} (--set for text), or choose another checkpoint"
+        fix = f"set --data.task {found['task']} (for text, choose --data), or choose another checkpoint"
         raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
     theirs, ours = found["backbone"], expected["backbone"]
     # Files from before buffers counted have the fingerprint of the parameters alone.
@@ -50,7 +50,7 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         raise InputError("--ckpt_path", allowed, given, fix)
     method = found.get("method", "adapter")  # files from before there were others do not name it
     if method != expected["method"]:
-        fix = f"set --model.method {method}, or choose another checkpoint"
+        fix = "choose its class with --model.method, or another checkpoint"
         raise InputError("--ckpt_path", f"trained with method {expected['method']}", f"method {method}", fix)
     for key, value in expected["adapter"].items():
         if found["adapter"].get(key) != value:

@@ -88,12 +88,19 @@ def checkpoint_of(run: Path) -> Path:
 
 
 def read_config(run: Path) -> Mapping[str, Any]:
-    """The options that a run was made with; empty if they are not there."""
+    """The options that a run was made with, those of a class beside its `class_path`; empty if they are not there."""
     try:
         content: Mapping[str, Any] = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")) or {}
     except OSError:
         return {}
-    return content
+    return {key: _flat(value) for key, value in content.items()}
+
+
+def _flat(options: Any) -> Any:  # noqa: ANN401
+    """The options of a class without the level `init_args`, as files of earlier versions have them."""
+    if not isinstance(options, Mapping) or "class_path" not in options:
+        return options
+    return {"class_path": options["class_path"], **(options.get("init_args") or {})}
 
 
 def cut_file(folder: Path, cut: str) -> Path:

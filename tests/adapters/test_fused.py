@@ -11,10 +11,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.pytorch_utils import Conv1D
 
-from dylora import adapt, merge, set_rank, unmerge
+from dylora import adapt, set_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.fused import FUSED_PROJECTIONS, fused_slices
 from dylora.adapters.layers import AdaptedLayer
+from dylora.adapters.merging import merge, unmerge
 from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 

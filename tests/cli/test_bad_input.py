@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import tiny
 
+from dylora.modules.classification import SequenceClassificationModule
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RUN = Path("logs") / "restaurants" / "version_0"
 
@@ -53,6 +55,17 @@ def test_ranks_outside_the_adapters(run, refused, rank):
         ({"data.task": "wnli"}, "data.task: must be one of rte"),
         ({"data.train_batch_size": 0}, "data.train_batch_size: must be at least 1, got 0"),
         ({"model.bakbone": "x"}, "bakbone"),
+        ({"trainer.precision": "16-true"}, "got 16-true; set --trainer.precision 16-mixed"),
+        ({"data.backbone": "builtin/gpt2"}, "--data.backbone: must be that of model.backbone ("),
+        (
+            {"model.task": "rte"},
+            "--model.task: must be that of the data (restaurants), got rte; leave --model.task out",
+        ),
+        ({"data.seed": 3}, "--data.seed: must be that of seed_everything (10), got 3; leave --data.seed out"),
+        ({"trainer.logger": "CSVLogger"}, "--trainer.logger: CSVLogger needs --trainer.logger.save_dir"),
+        ({"model.adapter.max_rnk": 1}, "has no such option; did you mean --model.adapter.max_rank?"),
+        ({"data.form": "official"}, "it is one of E2EDataModule: choose the class with --data"),
+        ({"trainer.max_epochs": "few"}, "--trainer.max_epochs: must be int or null, got few"),
         ({"trainer.accelerator": "gpu"}, "--trainer: No supported gpu backend found!"),
     ],
 )
@@ -133,13 +146,20 @@ def test_a_truncated_checkpoint(run, refused):
     assert "corrupt, truncated or of another kind" in refused("validate")
 
 
-def test_predictions_are_never_submitted_for_a_task_outside_glue(run, refused):
-    line = refused("predict", "--rank", "1", "--submission", "out", "--trainer.limit_predict_batches", "1")
+def test_a_submission_outside_glue_is_refused_before_anything_is_predicted(run, refused, monkeypatch):
+    monkeypatch.setattr(SequenceClassificationModule, "predict_step", lambda *_: pytest.fail("it predicts"))
+    line = refused("predict", "--rank", "1", "--submission", "out")
     assert "--submission: must be left out for a task that is not one of GLUE's" in line
+    assert not (run / "predictions").exists()
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_one(refused):
     line = refused("fit", "--model.learning_rat=1")  # no abbreviation either
-    assert "unrecognized arguments: --model.learning_rat=1; did you mean --model.learning_rate?" in line
+    assert (
+        "--model.learning_rat: SequenceClassificationModule has no such option; did you mean --model.learning_r" in line
+    )
+    assert "unrecognized arguments: --trainer.maxepochs=1; did you mean --trainer.max_epochs?" in refused(
+        "fit", "--trainer.maxepochs=1"
+    )
     assert "did you mean --table?" in refused("report", "--tabel", "2")
     assert "--help lists the options" in refused("fit", "--qqqqqq", "1")

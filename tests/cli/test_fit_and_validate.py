@@ -32,7 +32,7 @@ def test_a_run_leaves_its_files(trained):
     assert {"config.yaml", "checkpoints", "rank_metrics.json", "rank_curve.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["model"]["adapter"]["max_rank"] == 4
+    assert config["model"]["init_args"]["adapter"]["max_rank"] == 4
     assert "rank" not in config
 
 
@@ -140,6 +140,17 @@ def test_interrupted_at_any_step_and_resumed_ends_with_the_same_weights(trained,
     for name, tensor in expected["state_dict"].items():
         assert torch.equal(found["state_dict"][name], tensor), name
     assert tiny.metrics_of(resumed)["epochs"] == tiny.metrics_of(whole)["epochs"]
+
+
+def test_the_configuration_of_a_resumed_run_does_not_resume(trained, backbone, tmp_path):
+    before = trained / "logs" / "restaurants" / "version_0"
+    longer = {"trainer.max_epochs": 3}
+    main(["fit", *tiny.options(backbone, tmp_path, **longer), "--ckpt_path", str(before / "checkpoints" / "last.ckpt")])
+    resumed = tmp_path / "logs" / "restaurants" / "version_0"
+    assert len(tiny.metrics_of(resumed)["epochs"]) == 3
+    assert yaml.safe_load((resumed / "config.yaml").read_text())["ckpt_path"] is None
+    main(["fit", "--config", f"{resumed}/config.yaml", "--trainer.max_epochs", "1"])
+    assert [epoch["epoch"] for epoch in tiny.metrics_of(resumed.with_name("version_1"))["epochs"]] == [1]
 
 
 def test_accumulated_steps_resume_exactly_too(backbone, tmp_path):

@@ -9,7 +9,7 @@ import yaml
 
 from dylora.cli import main
 
-METHODS = ["full", "flop"]
+METHODS = {"full": "FullFineTuning", "flop": "FLOP"}
 
 
 def _run(root):
@@ -21,7 +21,8 @@ def _ckpt(run, name="last.ckpt"):
 
 
 def _changes(method):
-    return {"model.method": method, "model.learning_rate": 1e-3, "model.flop.gate_learning_rate": 1.0}
+    gates = {"model.method.gate_learning_rate": 1.0} if method == "flop" else {}
+    return {"model.method": METHODS[method], "model.learning_rate": 1e-3, **gates}
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -41,7 +42,8 @@ def test_the_model_is_evaluated_at_max_rank_alone_and_files_name_the_method(run,
     assert content["method"] == method
     assert set(content["best"]["metrics"]["accuracy"]) == {"4"}
     assert content["best"]["chosen_rank"] == 4
-    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["method"] == method
+    options = yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"]
+    assert options["method"]["class_path"].endswith(f".{METHODS[method]}")
 
 
 def test_checkpoints_hold_all_weights_and_no_adapter(run, method):
@@ -92,8 +94,11 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(run, method, backbon
 
 
 def test_a_checkpoint_of_another_method_is_refused_in_one_line(run, method, refused):
-    line = refused("validate", "--ckpt_path", run / "checkpoints" / "best.ckpt", "--model.method", "adapter")
-    assert f"--ckpt_path: must be trained with method adapter, got method {method}; set --model.method" in line
+    line = refused("validate", "--ckpt_path", run / "checkpoints" / "best.ckpt", "--model.method", "Adapter")
+    assert (
+        f"--ckpt_path: must be trained with method adapter, got method {method}; choose its class with --model.method"
+        in line
+    )
 
 
 def test_there_is_nothing_to_cut(run, method, refused):
@@ -129,9 +134,27 @@ def test_flop_reports_ranks_and_counts(backbone, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model.method": "prune"}, "prune"),
-        ({"model.method": "full", "model.optimizer": "row_exact_adamw"}, "model.optimizer: must be adamw with"),
-        ({"model.method": "flop", "model.flop.target": 0}, "flop.target: must be above 0 and at most 1, got 0"),
+        (
+            {"model.method": "flop"},
+            "or one of Adapter, FullFineTuning, FLOP, got flop; did you mean FLOP?",
+        ),
+        (
+            {"model.method": "FullFineTuning", "model.optimizer": "row_exact_adamw"},
+            "model.optimizer: must be adamw with method FullFineTuning, got row_exact_adamw",
+        ),
+        (
+            {"model.method": "FLOP", "model.method.target": 0},
+            "model.method.target: must be above 0 and at most 1, got 0",
+        ),
+        (
+            {"model.method": "FLOP", "model.method.targt": 0},
+            "FLOP has no such option; did you mean --model.method.target?",
+        ),
+        (
+            {"model.method.target": 0.5},
+            "Adapter has no such option; it is one of FLOP: choose the class with --model.method",
+        ),
+        ({"model.flop.target": 0.5}, "write --model.method FLOP --model.method.target 0.5"),
     ],
 )
 def test_bad_options(backbone, tmp_path, refused, changes, words):

@@ -61,7 +61,7 @@ def test_help_describes_every_option(capsys):
         (["--set", "trainer.max_epochs"], "--set: must be KEY=VALUE, got 'trainer.max_epochs'"),
         (
             ["--set", "model.lerning_rate=1"],
-            "task restaurants: must be options that fit takes, got unrecognized arguments: --model.lerning_rate",
+            "task restaurants: must be options that fit takes, got --model.lerning_rate: SequenceClassification",
         ),
         (["--set", "model.lerning_rate=1"], "did you mean --model.learning_rate?"),
         (

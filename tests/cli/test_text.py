@@ -9,7 +9,8 @@ from dylora.cli import main
 @pytest.fixture
 def options(tmp_path):
     values = {
-        "set": "restaurants",
+        "model": "GenerationModule",
+        "data": "RestaurantTextDataModule",
         "model.decoding": "greedy",
         "model.max_new_tokens": 6,
         "data.train_batch_size": 4,
@@ -41,10 +42,29 @@ def test_fit_then_test_leaves_the_texts_of_each_rank(options, tmp_path, capsys):
         assert {"input", "references", "output", "score"} <= set(records[0])
 
 
-def test_an_unknown_set_lists_the_sets(refused):
-    assert "--set: must be one of e2e, webnlg, dart, restaurants, got 'xsum'" in refused("fit", "--set", "xsum")
+@pytest.mark.parametrize(("name", "data"), [("e2e", "E2EDataModule"), ("dart", "DARTDataModule"), ("xsum", "E2EData")])
+@pytest.mark.parametrize("form", ["--set {}", "--set={}"])
+def test_the_former_set_says_what_to_write(refused, name, data, form):
+    line = refused("fit", *form.format(name).split())
+    assert f"--set: must be left out of fit: model and data are chosen by their classes, got {name}; write: " in line
+    assert f"python -m dylora fit --model GenerationModule --data {data}" in line
 
 
-def test_a_configuration_names_the_set_too(refused, tmp_path):
-    (tmp_path / "text.yaml").write_text("set: xsum\n")
-    assert "got 'xsum'" in refused("fit", "--config", tmp_path / "text.yaml")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "GenerationModule"], "--data: must be a data module of texts"),
+        (["--data", "E2EDataModule"], "data.task: must be one of rte"),
+        (["--model.decoding", "greedy"], "it is one of GenerationModule: choose the class with --model"),
+    ],
+)
+def test_model_and_data_that_do_not_fit(refused, arguments, words, tmp_path):
+    limits = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", tmp_path / "logs"]
+    assert words in refused("fit", *arguments, *limits)
+
+
+def test_there_is_no_submission_of_texts(options, tmp_path, refused, capsys):
+    main(["fit", *options])
+    capsys.readouterr()
+    line = refused("predict", "--config", tmp_path / "logs/restaurants_text/version_0/config.yaml", "--submission", "x")
+    assert "--submission: must be left out for data that is not one of GLUE's tasks, got x" in line

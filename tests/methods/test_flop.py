@@ -10,7 +10,7 @@ from torch import nn
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.optim import linear_warmup
 from dylora.errors import InputError
-from dylora.methods.flop import FlopConfig, FlopMethod, expected_size
+from dylora.methods.flop import FLOP, expected_size
 from dylora.methods.gated_linear import gated_layers
 
 SHAPES = [(8, 12), (12, 8), (8, 8)]  # (out, in)
@@ -34,7 +34,7 @@ class Toy(nn.Module):
 
 def _flop(times=1, **options):
     torch.manual_seed(1)
-    model, method = Toy(times), FlopMethod(FlopConfig(**options))
+    model, method = Toy(times), FLOP(**options)
     method.prepare(model, DyLoRAConfig())
     method.begin(model)
     return model, method
@@ -161,13 +161,13 @@ def test_the_report_counts_what_a_pruned_model_holds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target": 0}, r"flop.target: must be above 0 and at most 1, got 0;"),
-        ({"target": 1.2}, r"flop.target: must be above 0 and at most 1, got 1.2;"),
-        ({"warmup_ratio": -0.1}, r"flop.warmup_ratio: must be from 0 to 1, got -0.1;"),
-        ({"gate_learning_rate": 0}, r"flop.gate_learning_rate: must be above 0, got 0;"),
-        ({"multiplier_learning_rate": -1.0}, r"flop.multiplier_learning_rate: must be above 0, got -1.0;"),
+        ({"target": 0}, r"model.method.target: must be above 0 and at most 1, got 0;"),
+        ({"target": 1.2}, r"model.method.target: must be above 0 and at most 1, got 1.2;"),
+        ({"warmup_ratio": -0.1}, r"model.method.warmup_ratio: must be from 0 to 1, got -0.1;"),
+        ({"gate_learning_rate": 0}, r"model.method.gate_learning_rate: must be above 0, got 0;"),
+        ({"multiplier_learning_rate": -1.0}, r"model.method.multiplier_learning_rate: must be above 0, got -1.0;"),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
-        FlopConfig(**options)
+        FLOP(**options)

@@ -130,5 +130,5 @@ def test_a_layer_at_two_names_stays_one():
 
 
 def test_a_model_without_stacks_is_refused():
-    with pytest.raises(InputError, match=r"model.method: must be flop for a model with stacks of layers, got Linear"):
+    with pytest.raises(InputError, match=r"model.method: must be FLOP for a model with stacks of layers, got Linear"):
         factorise(nn.Linear(3, 3))

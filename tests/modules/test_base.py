@@ -14,10 +14,14 @@ from transformers import LongformerConfig, LongformerForSequenceClassification
 from dylora.adapters.active_rank import rank_state, set_rank, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
+from dylora.methods.adapter import Adapter
+from dylora.methods.flop import FLOP
+from dylora.methods.full import FullFineTuning
 from dylora.methods.gated_linear import gated_layers
 from dylora.modules.classification import SequenceClassificationModule
 
 RANKS = (1, 2, 3, 4)
+METHODS = {"adapter": Adapter, "full": FullFineTuning, "flop": FLOP}
 
 
 @pytest.fixture
@@ -185,7 +189,8 @@ def test_summation_without_stacking_has_the_same_loss(module, batch, monkeypatch
 def test_a_method_without_adapters_starts_as_the_pretrained_backbone_at_one_rank(backbone, batch, method):
     def build(name):
         torch.manual_seed(0)  # the head starts at random
-        return SequenceClassificationModule("restaurants", backbone, DyLoRAConfig(max_rank=4), method=name).eval()
+        config, method = DyLoRAConfig(max_rank=4), METHODS[name]()
+        return SequenceClassificationModule("restaurants", backbone, config, method=method).eval()
 
     module, adapted = build(method), build("adapter")
     assert module.eval_ranks == (4,)
@@ -202,14 +207,17 @@ def test_a_method_without_adapters_starts_as_the_pretrained_backbone_at_one_rank
 @pytest.mark.parametrize(("method", "other"), [("full", "adapter"), ("adapter", "flop"), ("flop", "full")])
 def test_a_checkpoint_of_another_method_is_refused(backbone, method, other):
     checkpoint = {}
-    build = {name: SequenceClassificationModule("restaurants", backbone, method=name) for name in (method, other)}
+    methods = {name: METHODS[name]() for name in (method, other)}
+    build = {name: SequenceClassificationModule("restaurants", backbone, method=made) for name, made in methods.items()}
     build[other].on_save_checkpoint(checkpoint)
-    with pytest.raises(InputError, match=rf"trained with method {method}, got method {other}; set --model.method"):
+    with pytest.raises(
+        InputError, match=rf"trained with method {method}, got method {other}; choose its class with --model.method"
+    ):
         build[method].on_load_checkpoint(checkpoint)
 
 
 def test_the_loss_of_flop_has_its_penalty(backbone, batch):
-    module = SequenceClassificationModule("restaurants", backbone, method="flop").train()
+    module = SequenceClassificationModule("restaurants", backbone, method=FLOP()).train()
     logged = {}
     module.log = lambda name, value, **kwargs: logged.update({name: float(value.detach())})
     with torch.no_grad():
@@ -219,6 +227,14 @@ def test_the_loss_of_flop_has_its_penalty(backbone, batch):
     loss = module.training_step(batch, 0)
     assert logged["train/flop/excess"] < 0
     assert loss.item() == pytest.approx(logged["train/loss"] + 0.5 * logged["train/flop/excess"], rel=1e-5)
+
+
+@pytest.mark.parametrize("given", [{}, {"method": FLOP(target=0.5)}])
+def test_no_two_modules_share_a_method(backbone, given):
+    one, other = (SequenceClassificationModule("restaurants", backbone, **given) for _ in range(2))
+    one.eval()
+    assert other.method.training
+    assert one.method is not other.method
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.assets import asset_path
 from dylora.data.sources.text_items import Item
 from dylora.errors import InputError
+from dylora.methods.flop import FLOP
+from dylora.methods.full import FullFineTuning
 from dylora.metrics.nlg import e2e_scores, meteor, webnlg_scores
 from dylora.modules.generation import GenerationModule
 
@@ -360,10 +362,10 @@ def test_two_processes_give_the_figures_and_texts_of_one(folders, make, no_meteo
 
 
 @FAMILIES
-@pytest.mark.parametrize("method", ["full", "flop"])
+@pytest.mark.parametrize("method", [FullFineTuning, FLOP])
 @torch.no_grad()
 def test_without_adapters_it_predicts_and_writes_what_the_backbone_does(make, family, method):
-    module, adapted = make(family, method=method), make(family)
+    module, adapted = make(family, method=method()), make(family)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             parameter.zero_()

@@ -1,5 +1,6 @@
 """Table 8 from the runs' own configurations."""
 
+import pytest
 import yaml
 
 from dylora.report.results import read_results
@@ -26,7 +27,17 @@ def test_settings_stand_beside_the_papers(save_run, tmp_path):
     assert rows["Weight Decay"] == ["0.1", "—"]
 
 
-def test_runs_on_text_stand_beside_gpt_2s(save_run, tmp_path):
-    save_run("dylora", "e2e", 10, {"bleu": {1: 0.5}}, config=yaml.safe_dump({**CONFIG, "set": "e2e"}))
+OLD = {**CONFIG, "set": "e2e"}
+NEW = {
+    **CONFIG,
+    "model": {"class_path": "dylora.modules.generation.GenerationModule", "init_args": CONFIG["model"]},
+    "data": {"class_path": "dylora.data.table_to_text.E2EDataModule", "init_args": CONFIG["data"]},
+}
+
+
+@pytest.mark.parametrize("config", [OLD, NEW], ids=["set", "class"])
+def test_runs_on_text_stand_beside_gpt_2s(save_run, tmp_path, config):
+    save_run("dylora", "e2e", 10, {"bleu": {1: 0.5}}, config=yaml.safe_dump(config))
     table = settings_table(read_results([tmp_path], "8", "last")[0])
     assert {row[0] for row in table.rows} == {"GPT-2 Medium"}
+    assert {row[1]: row[3] for row in table.rows}["Learning Rate (LR)"] == "0.0004"

@@ -53,7 +53,10 @@ def test_a_file_from_before_buffers_counted_is_known_by_the_fingerprint_of_the_p
             _changed(backbone__fingerprint="bb22", backbone__name="bert-base"),
             r"backbone 'roberta-base' \(weights aa11\), got one trained on 'bert-base' \(weights bb22\)",
         ),
-        (_changed(method="flop"), r"trained with method adapter, got method flop; set --model.method flop"),
+        (
+            _changed(method="flop"),
+            r"trained with method adapter, got method flop; choose its class with --model.method",
+        ),
         (_changed(adapter__max_rank=4), r"trained with max_rank 8, got max_rank 4; set --model.adapter.max_rank"),
         (_changed(adapter__scaling="alpha/max_rank"), r"trained with scaling alpha/b, got scaling alpha/max_rank"),
         (_changed(format=99), r"format 1, got format 99"),

@@ -16,7 +16,10 @@ def _meteor(hypotheses: Sequence[str], references: References) -> float | None:
 
 
 def e2e_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
-    """The five scores of the E2E NLG Challenge, as `measure_scores.py -p` gives them.
+    """The five scores of the E2E NLG Challenge, in the definitions of `measure_scores.py -p`.
+
+    METEOR, ROUGE-L and CIDEr are on the tokens of `ptb_tokens`, which are those of the official tokenizer on all texts
+    of E2E; `ptb_tokenizer` says how far it agrees elsewhere.
 
     Args:
         hypotheses: One text an item, as generated.

@@ -1,44 +1,99 @@
-"""Character classes of the Penn Treebank tokenizer: what it keeps in a word, what stands alone, what it drops."""
+"""What the official tokenizer makes of single characters: symbols it renames, sets apart, or takes for a space."""
 
+import re
 import unicodedata
 
-_MARKS = (
-    "00AD 02C2-02C5 02D2-02DF 02E5-02EB 02ED 02EF-036F 0375 0378-0379 0384-0385 03F6 0483-0487 055A-055F 0591-05BD"
-    " 05BF 05C1-05C2 05C4-05C5 05C7 0615-061A 064B-065E 0670 06D6-06E4 06E7-06ED 06FD-06FE 070F 0711 0730-074C"
-    " 07A6-07B0 07EB-07F3 0900-0903 093C 093E-094E 0951-0955 0962-0963 0981-0983 09BC 09BE-09C4 09C7-09C8"
-    " 09CB-09CD 09D7 09E2-09E3 0A01-0A03 0A3C 0A3E-0A4F 0A81-0A83 0ABC 0ABE-0ACF 0B82 0BBE-0BC2 0BC6-0BC8"
-    " 0BCA-0BCD 0C01-0C03 0C3E-0C56 0D3E-0D44 0D46-0D48 0E31 0E34-0E3A 0E47-0E4E 0EB1 0EB4-0EBC 0EC8-0ECD"
+LEFT_QUOTE, RIGHT_QUOTE = "\u2018", "\u2019"
+"""Single quotation marks; the right one is an apostrophe too."""
+
+HYPHENS = "\u2010\u2011"
+"""Hyphens that join words as `-` does, soft hyphens apart."""
+
+RAISED, LOWERED = "\u00b9\u00b2\u00b3\u2070\u2074-\u2079", "\u2080-\u2089"
+"""Superscript and subscript digits, as a part of a regular expression's set."""
+
+MARKS = (
+    "\u00ad\u02c2-\u02c5\u02d2-\u02df\u02e5-\u02eb\u02ed\u02ef-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2"
+    "\u05c4\u05c5\u05c7\u0615-\u061a\u064b-\u065e\u0670\u06d6-\u06e4\u06e7-\u06ed\u0711\u0730-\u074a\u07a6-\u07b0"
+    "\u07eb-\u07f3\u0900-\u0903\u093c\u093e-\u094e\u0951-\u0955\u0962\u0963\u0981-\u0983\u09bc\u09be-\u09c4\u09c7"
+    "\u09c8\u09cb-\u09cd\u09d7\u09e2\u09e3\u0a01-\u0a03\u0a3c\u0a3e-\u0a4f\u0a81-\u0a83\u0abc\u0abe-\u0acf\u0b82"
+    "\u0bbe-\u0bc2\u0bc6-\u0bc8\u0bca-\u0bcd\u0c01-\u0c03\u0c3e-\u0c56\u0d3e-\u0d44\u0d46-\u0d48\u0e31\u0e34-\u0e3a"
+    "\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u1885\u1886"
 )
-_SYMBOLS = (
-    "0025-0026 002B 005C 005E 007C 007E 00A6-00A9 00AC 00AE-00B4 00B6-00B9 00D7 00F7 0387 05BE 05C0 05C3 05C6"
-    " 05F3-05F4 0600-0603 0606-060A 060C 0614 061B 061E 066A 066D 0703-070D 07F6-07F8 0964-0965 0E4F 1FBD"
-    " 2016-2017 2020-2023 2030-2038 203B 203E-2042 2044 207A-207E 208A-208E 2100-214F 2190-2BFF 3012 30FB"
-    " FF01-FF0F FF1A-FF20 FF3B-FF40 FF5B-FF65"
+"""Characters inside words that are neither letters nor digits (accents, vowel signs), as a part of a set."""
+
+# Spaces set a token apart; two of them keep a fraction from the number before it.
+_RENAMED = {
+    **{"£": " # ", "€": " $ ", "₠": " $ ", "¤": " $ ", "¢": " cents ", "…": " ... "},
+    **{"¼": "  1/4 ", "½": "  1/2 ", "¾": "  3/4 ", "⅓": "  1/3 ", "⅔": "  2/3 "},
+    **dict.fromkeys("\u2013\u2014\u2015", " -- "),
+    **dict.fromkeys("“”«»\u201b\u2039\u203a", ' " '),
+    # the same in Windows' encoding, misread as Latin-1
+    **{
+        "\x80": " $ ",
+        "\x91": LEFT_QUOTE,
+        "\x92": RIGHT_QUOTE,
+        "\x93": ' " ',
+        "\x94": ' " ',
+        "\x96": " -- ",
+        "\x97": " -- ",
+    },
+}
+
+# Fraction slash, signs of exponents and indices.
+_KEPT = re.compile(f"[ -~{LEFT_QUOTE}{RIGHT_QUOTE}{HYPHENS}\u2044{RAISED}{LOWERED}\u207a\u207b\u208a\u208b{MARKS}]")
+
+# Punctuation and symbols that are tokens; all others of the Basic Multilingual Plane separate words and vanish.
+_SYMBOLS = re.compile(
+    "[\u00a1\u00a5-\u00a9\u00ac\u00ae-\u00b1\u00b4\u00b6-\u00b8\u00bf\u00d7\u00f7\u037e\u0387\u0589\u05be\u05c0\u05c3"
+    "\u05f3\u05f4\u060a-\u060c\u061b\u061e\u061f\u066a\u066d\u06d4\u0964\u0965\u0e3f\u0e4f\u2016\u2017\u201a\u201e-\u2023"
+    "\u2030-\u2038\u203b\u203e-\u2042\u207c-\u207e\u208c-\u208e\u20a4\u2100-\u214f\u2155-\u215e\u2190-\u2bff"
+    "\u3001\u3002\u3012\u30fb\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0\uffe1\uffe5\uffe6]"
 )
+_LETTERS = frozenset(("Ll", "Lu", "Lt", "Lm", "Lo", "Nd"))
+
+_ENTITIES = {
+    "amp": "&",
+    "lt": " < ",
+    "gt": " > ",
+    "quot": ' " ',
+    "apos": "'",
+    "nbsp": " ",
+    **dict.fromkeys(("mdash", "ndash"), " -- "),
+}
+_ENTITIES |= {name.upper(): character for name, character in _ENTITIES.items()}
+_ENTITY = re.compile(f"&({'|'.join(_ENTITIES)});")
 
 
-def _ranges(text: str) -> str:
-    """Hexadecimal code points and ranges as the inside of a character class."""
-    return "".join("-".join(f"\\u{end}" for end in item.split("-")) for item in text.split())
+def _plain_character(character: str) -> str:
+    if character in _RENAMED:
+        return _RENAMED[character]
+    if character > "\uffff":
+        return " "
+    if _KEPT.match(character):
+        return character
+    if _SYMBOLS.match(character):
+        return f" {character} "
+    return character if unicodedata.category(character) in _LETTERS else " "
 
 
-def _letters() -> str:
-    """The 16-bit letters of Unicode as the inside of a character class."""
-    is_letter = [unicodedata.category(chr(c)).startswith("L") for c in range(0x10000)]
-    starts = [c for c in range(1, 0x10000) if is_letter[c] and not is_letter[c - 1]]
-    ends = [c - 1 for c in range(1, 0x10000) if is_letter[c - 1] and not is_letter[c]]
-    return "".join(f"\\u{a:04x}-\\u{b:04x}" for a, b in zip(starts, ends, strict=True))
+class _Table(dict[int, str]):
+    """A table for `str.translate`, filled in as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        """What one character becomes."""
+        self[code] = _plain_character(chr(code))
+        return self[code]
 
 
-LETTERS = _letters()
-"""Inside of a class: letters proper."""
-MARKS = _ranges(_MARKS)
-"""Inside of a class: the soft hyphen and the marks that stay inside a word; other marks are dropped."""
-SYMBOLS = _ranges(_SYMBOLS)
-"""Inside of a class: symbols that are a token each; other symbols are dropped."""
-GAPS = r" \t\u00a0\u2000-\u200a\u3000"
-"""Inside of a class: spaces of all widths."""
-LINE_ENDS = r"\r\n\u2028\u2029\x0b\x0c\x85"
-"""Inside of a class: line ends."""
-CURLY_QUOTES = r"\u0091-\u0094\u2018-\u201f\u2039\u203a\u00ab\u00bb"
-"""Inside of a class: typographic quotation marks (U+0091 to U+0094 are those of Windows-1252)."""
+_TABLE = _Table()
+
+
+def plain_characters(text: str) -> str:
+    """The text on one line, of letters, digits, symbols that are tokens, and spaces.
+
+    >>> plain_characters("£5½…")
+    ' # 5  1/2  ... '
+    """
+    text = _ENTITY.sub(lambda match: _ENTITIES[match[1]], text) if "&" in text else text
+    return text.translate(_TABLE)

@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from dylora.adapters.config import DyLoRAConfig
-from dylora.callbacks.generated_text import GeneratedText, text_table
 from dylora.metrics.nlg import meteor
+from dylora.modules.generated_text import text_table
 from dylora.modules.generation import GenerationModule
 
 
@@ -40,12 +40,10 @@ def module(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fit(module, tmp_path):
-    def run(data, callback):
+    def run(data):
         logger = TensorBoardLogger(tmp_path, "logs", "run")
         quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-        trainer = Trainer(
-            accelerator="cpu", max_epochs=2, logger=logger, callbacks=[callback], log_every_n_steps=1, **quiet
-        )
+        trainer = Trainer(accelerator="cpu", max_epochs=2, logger=logger, log_every_n_steps=1, **quiet)
         trainer.fit(module, datamodule=data)
         return EventAccumulator(logger.log_dir).Reload()
 
@@ -53,12 +51,13 @@ def fit(module, tmp_path):
 
 
 def test_every_epoch_shows_the_texts_of_all_ranks_side_by_side(fit, module):
-    events = fit(Data(), GeneratedText(1))
+    events = fit(Data())
     shown = events.Tensors("generated/text_summary")
     assert [event.step for event in shown] == [1, 2]
     table = shown[1].tensor_proto.string_val[0].decode()
-    assert table == text_table(module, 1)
-    header, _, row = table.splitlines()
+    assert table == text_table({rank: module.records(rank) for rank in (1, 2, 3)})
+    assert len(table.splitlines()) == 2 + 2  # a heading, and the two items that were generated
+    header, _, row, _ = table.splitlines()
     assert header == "| input | rank 1 | rank 2 | rank 3 | reference |"
     assert row.startswith("| The Mill &#124; pub | ")
     assert row.endswith(" | The Mill is a pub. |")
@@ -69,13 +68,13 @@ def test_every_epoch_shows_the_texts_of_all_ranks_side_by_side(fit, module):
 
 
 def test_without_generation_there_is_no_table(fit):
-    events = fit(Data(generate=0), GeneratedText())
+    events = fit(Data(generate=0))
     assert not [tag for tag in events.Tags()["tensors"] if tag.startswith("generated")]
 
 
 def test_texts_cannot_break_the_table(module):
     module.bind(tiny_text.Restaurants())
     module.predictions = {1: [{"index": 0, "text": "a | <b>\n\nc"}], 2: [{"index": 0, "text": ""}]}
-    assert text_table(module, 3).splitlines()[2] == (
+    assert text_table({rank: module.records(rank) for rank in (1, 2)}).splitlines()[2] == (
         "| The Mill &#124; pub | a &#124; &lt;b&gt; c |  | The Mill is a pub. |"
     )
