@@ -6,10 +6,11 @@ from torch import nn
 
 from dylora.adapters.calls import refuse_bypassed, watch
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.head import task_head
 from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.merging import guard
-from dylora.adapters.parameters import task_head
 from dylora.adapters.rank_state import RankState
+from dylora.adapters.statistics import hold_statistics
 from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 
@@ -21,7 +22,8 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
 
     The head is all that leads from the last hidden layer to the outputs of a Hugging Face model with a task head, the
     pooler that some backbones (BERT) have inside included; the output embedding of a language model is not one. The
-    active rank starts at `max_rank`, where the model is a plain LoRA.
+    active rank starts at `max_rank`, where the model is a plain LoRA. Running statistics of what is frozen stay as
+    they are, in training too.
 
     Args:
         model: A Hugging Face model, or any module if `config.target_modules` is given.
@@ -31,7 +33,8 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
         The same model.
 
     Raises:
-        InputError: If no module fits the targets, one is known to be bypassed, or the model has adapters already.
+        InputError: If no module fits the targets, one is known to be bypassed, the task head cannot be told from the
+            backbone, or the model has adapters already.
     """
     if any(isinstance(module, AdaptedLayer) for module in model.modules()):
         raise InputError("model", "a model without adapters", "an adapted one", "call adapt once")
@@ -47,6 +50,6 @@ def adapt(model: Model, config: DyLoRAConfig) -> Model:
         if target.module not in wrapped:
             wrapped[target.module] = AdaptedLayer(target.module, state, target.slices).train(target.module.training)
         model.set_submodule(target.name, wrapped[target.module])
-    state.hooks += watch(model)
+    state.hooks += [*hold_statistics(model), *watch(model)]
     guard(model)
     return model

@@ -1,4 +1,4 @@
-"""Which parameters are adapters and task head, and how many there are."""
+"""What of a model was trained, and how many parameters it has."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,15 @@ from torch import Tensor, nn
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.head import task_head
+from dylora.adapters.statistics import trained_buffers
 from dylora.errors import InputError
 
 
-def task_head(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters outside the backbone and of its pooler; none for a language model or a bare backbone."""
-    backbone = getattr(model, getattr(model, "base_model_prefix", "") or " ", None)
-    output_embedding = getattr(model, "get_output_embeddings", lambda: None)()
-    if backbone is None or output_embedding is not None:
-        return []
-    pooler = getattr(backbone, "pooler", None)
-    pooling = set() if pooler is None else {id(parameter) for parameter in pooler.parameters()}
-    inside = {id(parameter) for parameter in backbone.parameters()} - pooling
-    return [parameter for parameter in model.parameters() if id(parameter) not in inside]
-
-
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """What was trained: the adapters and the task head, by their names in the model, detached and not copied."""
-    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    """What was trained, by its name in the model, detached and not copied: adapters, head, running statistics of it."""
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    return parameters | trained_buffers(model)
 
 
 @dataclass(frozen=True)

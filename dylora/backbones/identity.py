@@ -1,10 +1,11 @@
-"""Who a backbone is: its name, and a fingerprint of its frozen weights."""
+"""Who a backbone is: its name, and a fingerprint of its frozen weights and buffers."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _SAMPLES_PER_TENSOR = 4096
 
@@ -16,12 +17,15 @@ class BackboneIdentity:
     Attributes:
         name: Hub name or folder, as it was given.
         revision: The hub's commit, or None for a folder.
-        fingerprint: Hash over the names, shapes and evenly spaced values of all frozen weights, 16 hex digits.
+        fingerprint: Hash over the names, shapes and evenly spaced values of all frozen weights and of the buffers
+            that are saved with them (running statistics), 16 hex digits.
+        parameter_fingerprint: The same without the buffers, as checkpoints recorded it before there was the other.
     """
 
     name: str
     revision: str | None
     fingerprint: str
+    parameter_fingerprint: str
 
     def as_dict(self) -> dict[str, str | None]:
         """Plain types, for a checkpoint."""
@@ -30,13 +34,19 @@ class BackboneIdentity:
 
 @torch.no_grad()
 def identify(model: nn.Module, name: str) -> BackboneIdentity:
-    """Who a backbone is, from its frozen parameters; call it once the model is adapted."""
-    digest = hashlib.sha256()
-    frozen = {key.replace(".base_layer", ""): p for key, p in model.named_parameters() if not p.requires_grad}
-    for key, parameter in sorted(frozen.items()):
-        flat = parameter.detach().reshape(-1)
-        stride = max(1, flat.numel() // _SAMPLES_PER_TENSOR)
-        digest.update(f"{key}{tuple(parameter.shape)}".encode())
-        digest.update(flat[::stride].float().cpu().numpy().tobytes())
+    """Who a backbone is, from what is frozen of it; call it once the model is adapted."""
+    frozen = {key: p for key, p in model.named_parameters() if not p.requires_grad}
+    saved = model.state_dict(keep_vars=True)
+    buffers = {key: buffer for key, buffer in model.named_buffers() if key in saved}
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
-    return BackboneIdentity(name, revision, digest.hexdigest()[:16])
+    return BackboneIdentity(name, revision, _fingerprint(frozen | buffers), _fingerprint(frozen))
+
+
+def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key, tensor in sorted((key.replace(".base_layer", ""), tensor) for key, tensor in tensors.items()):
+        flat = tensor.detach().reshape(-1)
+        stride = max(1, flat.numel() // _SAMPLES_PER_TENSOR)
+        digest.update(f"{key}{tuple(tensor.shape)}".encode())
+        digest.update(flat[::stride].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

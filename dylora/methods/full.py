@@ -4,7 +4,7 @@ from torch import nn
 
 from dylora.adapters.active_rank import without_adapters
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.parameters import task_head
+from dylora.adapters.head import task_head, unread_pooler
 from dylora.methods.method import Method
 
 
@@ -23,5 +23,7 @@ class FullFineTuning(Method):
             parameter.requires_grad_(True)
 
     def begin(self, model: nn.Module) -> None:
-        """Train everything."""
+        """Train everything that an output depends on."""
         model.requires_grad_(True)
+        for parameter in unread_pooler(model):
+            parameter.requires_grad_(False)

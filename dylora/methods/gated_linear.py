@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from dylora.adapters.head import task_head
 from dylora.adapters.linear import is_linear_like
-from dylora.adapters.parameters import task_head
 from dylora.errors import InputError
 from dylora.methods.hard_concrete import fixed_gates, open_probability, sample_gates
 

@@ -17,6 +17,7 @@ from typing_extensions import override
 from dylora.adapters.active_rank import rank_state, set_rank, use_rank
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
@@ -91,8 +92,10 @@ class EveryRankModule(LightningModule):
         method.check_optimizer(optimizer)
         self.model, self.method = model, deepcopy(method)
         self.method.prepare(model, adapter)
+        without_gradient = {id(parameter) for parameter in unread_pooler(model)}
         for name in new_parameters:  # what the backbone did not bring is at random values: train it
-            self.model.get_parameter(name).requires_grad_(True)
+            parameter = self.model.get_parameter(name)
+            parameter.requires_grad_(id(parameter) not in without_gradient)
         found = identify(self.model, backbone).as_dict()
         self.identity = identity(task, found, method.computed(adapter), method.name)
         self.method.begin(model)

@@ -42,7 +42,8 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         fix = f"set --data.task {found['task']} (for text, choose --data), or choose another checkpoint"
         raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
     theirs, ours = found["backbone"], expected["backbone"]
-    if theirs["fingerprint"] != ours["fingerprint"]:
+    # Files from before buffers counted have the fingerprint of the parameters alone.
+    if theirs["fingerprint"] not in (ours["fingerprint"], ours.get("parameter_fingerprint")):
         allowed = f"trained on backbone {ours['name']!r} (weights {ours['fingerprint']})"
         given = f"one trained on {theirs['name']!r} (weights {theirs['fingerprint']})"
         fix = f"set --model.backbone {theirs['name']}, or choose another checkpoint"

@@ -6,7 +6,7 @@ from families import EXPECTED, each_family
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from dylora.adapters.parameters import task_head
+from dylora.adapters.head import task_head
 from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 

@@ -8,7 +8,7 @@ from transformers.pytorch_utils import Conv1D
 
 from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
-from dylora.adapters.parameters import task_head
+from dylora.adapters.head import task_head
 from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_models import tiny_config, tiny_model
+from transformers import BigBirdForMaskedLM
 
 from dylora.adapters.active_rank import use_rank
 from dylora.adapters.config import DyLoRAConfig
@@ -70,3 +72,16 @@ def test_a_score_is_predicted_for_regression(backbone):
 def test_an_unknown_task_lists_the_tasks(backbone):
     with pytest.raises(InputError, match=r"data.task: must be one of rte, mnli, .*, got 'wnli'"):
         SequenceClassificationModule("wnli", backbone)
+
+
+@pytest.mark.parametrize("method", ["adapter", "full"])
+def test_every_trained_parameter_has_a_gradient_where_the_backbone_lacks_a_pooler_that_no_output_reads(
+    method, tmp_path
+):
+    tiny_model(BigBirdForMaskedLM, tiny_config("big_bird")).save_pretrained(tmp_path)
+    adapter = DyLoRAConfig(max_rank=2, target_modules=["query", "value"])
+    module = SequenceClassificationModule("rte", str(tmp_path), adapter, method=method)
+    module.losses_of(_batch(torch.tensor([0, 1, 0])), 1)[0].sum().backward()
+    trained = {name: p.grad is not None for name, p in module.model.named_parameters() if p.requires_grad}
+    assert "classifier.dense.weight" in trained
+    assert [name for name, has_gradient in trained.items() if not has_gradient] == []

@@ -38,6 +38,13 @@ def test_a_file_that_names_no_method_is_an_adapters():
         check_identity(older, _changed(method="full"))
 
 
+def test_a_file_from_before_buffers_counted_is_known_by_the_fingerprint_of_the_parameters():
+    newer = _changed(backbone__fingerprint="cc33", backbone__parameter_fingerprint="aa11")
+    check_identity(OURS, newer)
+    with pytest.raises(InputError, match="weights cc33"):  # a new file of other buffers
+        check_identity(_changed(backbone__fingerprint="dd44", backbone__parameter_fingerprint="aa11"), newer)
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [
