@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dylora.data.table_to_text import E2EDataModule as E2EDataModule
     from dylora.data.table_to_text import RestaurantTextDataModule as RestaurantTextDataModule
     from dylora.data.table_to_text import WebNLGDataModule as WebNLGDataModule
+    from dylora.data.text_classification import TextClassificationDataModule as TextClassificationDataModule
 
 _HOMES = {
     "CachedDataModule": "dylora.data.base",
@@ -20,6 +21,7 @@ _HOMES = {
     "E2EDataModule": "dylora.data.table_to_text",
     "GLUEDataModule": "dylora.data.glue",
     "RestaurantTextDataModule": "dylora.data.table_to_text",
+    "TextClassificationDataModule": "dylora.data.text_classification",
     "WebNLGDataModule": "dylora.data.table_to_text",
 }
 __all__ = sorted(_HOMES)
