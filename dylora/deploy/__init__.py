@@ -1,1 +1,1 @@
-"""A trained adapter taken out for use: files of other libraries, a card, the hub."""
+"""A trained adapter taken out for use: folders of other libraries, a card, the hub."""
