@@ -17,7 +17,6 @@ from dylora.deploy.trained import load_trained
 _PLAIN = """
 import json, sys
 import torch
-from safetensors.torch import load_file
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
