@@ -3,8 +3,8 @@
     python benchmarks/convert.py [--quick]
 
 The adapter has 224 pairs of 4096 x 4096 (seven in each of 32 layers) with random factors. Here all pairs are sorted;
-PEFT's function, which takes the SVD of the dense product, runs on a few pairs, and its time for all is that times 224 by
-the number of pairs. Memory is the largest resident size above that at the start, of each way in a process of its own.
+PEFT's function, which takes the SVD of the dense product, runs on a few pairs, from which its time for all is reckoned.
+Memory is the largest resident size above that at the start, of each way in a process of its own.
 """
 
 import argparse
@@ -32,18 +32,18 @@ def factors(width: int, rank: int, seed: int) -> tuple[torch.Tensor, torch.Tenso
     return lora_A, lora_B
 
 
-def sort_pairs(width: int, rank: int, pairs: int) -> tuple[float, float]:
-    """Seconds for all pairs, and the largest error of a product beside its norm, of the last pair."""
+def sort_pairs(width: int, rank: int, pairs: int) -> tuple[float, tuple[torch.Tensor, torch.Tensor]]:
+    """Seconds for all pairs, and the new factors of the last one."""
     seconds = 0.0
     for seed in range(pairs):
         lora_A, lora_B = factors(width, rank, seed)
         begin = time.perf_counter()
         new_A, new_B = sorted_factors(lora_A, lora_B)
         seconds += time.perf_counter() - begin
-    return seconds, relative_error(lora_A, lora_B, new_A, new_B)
+    return seconds, (new_A, new_B)
 
 
-def convert_with_peft(width: int, rank: int, pairs: int) -> tuple[float, float]:
+def convert_with_peft(width: int, rank: int, pairs: int) -> tuple[float, tuple[torch.Tensor, torch.Tensor]]:
     """The same of PEFT's function."""
     from peft import LoraConfig, convert_to_lora, get_peft_model
 
@@ -57,8 +57,8 @@ def convert_with_peft(width: int, rank: int, pairs: int) -> tuple[float, float]:
         warnings.simplefilter("ignore")  # that it is a LoRA already
         _, state = convert_to_lora(model, rank)
     seconds = time.perf_counter() - begin
-    new_A, new_B = (state[f"base_model.model.layer{pairs - 1}.lora_{which}.weight"] for which in "AB")
-    return seconds, relative_error(*factors(width, rank, pairs - 1), new_A, new_B)
+    last = f"base_model.model.layer{pairs - 1}"
+    return seconds, (state[f"{last}.lora_A.weight"], state[f"{last}.lora_B.weight"])
 
 
 def relative_error(*four: torch.Tensor) -> float:
@@ -77,8 +77,9 @@ def measure(way: str, width: int, rank: int, pairs: int) -> dict[str, float]:
     if way == "peft":
         import peft  # noqa: F401 (before the memory is read)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds, error = WAYS[way](width, rank, pairs)
+    seconds, new = WAYS[way](width, rank, pairs)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    error = relative_error(*factors(width, rank, pairs - 1), *new)
     return {"pairs": pairs, "seconds": seconds, "error": error, "megabytes": used / 1024}
 
 

@@ -9,11 +9,11 @@ from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import CUTS, check_cut
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.cli.plain_parser import PlainParser
-from dylora.deploy.export_run import Export, Format, write_rank
+from dylora.deploy.export_run import Export, Format, write_all_ranks, write_rank
 from dylora.deploy.hub import check_name, push
 from dylora.deploy.merged_folder import DType
 from dylora.deploy.new_folder import check_new, new_folder
-from dylora.deploy.trained import load_trained
+from dylora.deploy.trained import Trained, load_trained
 from dylora.errors import InputError
 
 
@@ -22,11 +22,11 @@ def build_parser() -> PlainParser:
     text = "Write a trained adapter at any rank as files of PEFT or transformers, with a model card."
     parser = PlainParser(prog="dylora export", description=text)
     add = parser.add_argument
-    text = "Folder of a run, or one of its checkpoints; the newest run under logs/ if left out."
+    text = "Folder of a run, one of its checkpoints, or a folder of dylora; the newest run under logs/ if left out."
     add("source", type=str | None, nargs="?", default=None, metavar="RUN", help=text)
     text = "Rank to write: one (3), several (1,4,8), a range (2-5) or all; of several each in a folder rank_<b>."
-    add("--rank", type=str, required=True, help=text)
-    text = "peft: a LoRA for PeftModel.from_pretrained; merged: a plain folder of transformers."
+    add("--rank", type=str, default="all", help=text)
+    text = "peft: a LoRA for PeftModel.from_pretrained; merged: a folder of transformers; dylora: all ranks."
     add("--format", type=Format, default="peft", help=text)
     add("--output", type=Path, required=True, metavar="DIR", help="Folder to write, which must not exist.")
     text = "Cut the adapter in this way, whatever its scaling: " + ", ".join(CUTS) + "; null does not."
@@ -50,13 +50,15 @@ def export(arguments: Sequence[str]) -> None:
     options = build_parser().parse_args(list(arguments))
     _check(options)
     trained = load_trained(Path(options.source) if options.source else None)
-    ranks = parse_ranks(options.rank, rank_state(trained.module.model).config.ranks)
+    ranks = parse_ranks(options.rank, rank_state(trained.predictor.model).config.ranks)
     command = shlex.join(["python", "-m", "dylora", "export", *arguments])
     place = options.push_to_hub or str(options.output)
     wanted = Export(options.format, options.cut, options.dtype, place, command)
-    print(f"Run {trained.run}, checkpoint {trained.checkpoint.name}", flush=True)
+    print(trained, flush=True)
     with new_folder(options.output) as folder:
-        if options.rank.strip().isdigit():
+        if options.format == "dylora":
+            write_all_ranks(folder, trained, wanted)
+        elif options.rank.strip().isdigit():
             write_rank(folder, trained, ranks[0], wanted)
         else:
             _write_all(folder, trained, ranks, wanted)
@@ -65,7 +67,7 @@ def export(arguments: Sequence[str]) -> None:
         print(f"Uploaded: {push(options.output, options.push_to_hub)}")
 
 
-def _write_all(folder: Path, trained: Any, ranks: Sequence[int], wanted: Export) -> None:  # noqa: ANN401
+def _write_all(folder: Path, trained: Trained, ranks: Sequence[int], wanted: Export) -> None:
     for rank in ranks:
         name = f"rank_{rank}"
         (folder / name).mkdir()
@@ -77,6 +79,9 @@ def _check(options: Any) -> None:  # noqa: ANN401 (jsonargparse's namespace)
     check_new(options.output)
     if options.cut:
         check_cut(options.cut)
+    if options.format == "dylora" and options.rank.strip() != "all":
+        fix = "leave it out; dylora.load chooses the rank"
+        raise InputError("--rank", "all for --format dylora, which holds every rank", options.rank, fix)
     if options.dtype and options.format != "merged":
         raise InputError("--dtype", "left out but for --format merged", options.dtype, "leave it out")
     if options.push_to_hub:

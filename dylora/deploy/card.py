@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dylora.rank_curve.summary import RankSummary
-
-Curves = Mapping[str, Mapping[int, float]]
-PICTURE = "rank_curve.png"
+from dylora.deploy.figures import PICTURE, Figures
 
 
 @dataclass(frozen=True)
@@ -23,9 +20,7 @@ class CardFacts:
         settings: What the adapter is made of, by name.
         loading: Python that loads it.
         command: The command that wrote the folder.
-        monitor: The metric that the rank curve is about.
-        metrics: Validation metrics at every rank; empty where there are none.
-        summary: Of the monitored metric, where there are metrics.
+        figures: Validation metrics at every rank, where there are any.
         cut: The way that the adapter was cut; None as it was trained.
     """
 
@@ -38,9 +33,7 @@ class CardFacts:
     settings: Mapping[str, object]
     loading: str
     command: str
-    monitor: str = ""
-    metrics: Curves | None = None
-    summary: RankSummary | None = None
+    figures: Figures | None = None
     cut: str | None = None
 
 
@@ -70,19 +63,19 @@ def _loading(facts: CardFacts) -> str:
 
 
 def _figures(facts: CardFacts) -> str:
-    if not facts.metrics or facts.summary is None:
+    if facts.figures is None:
         return "## Metrics\n\nThis checkpoint was not validated in this form."
-    ranks, names = sorted(facts.metrics[facts.monitor]), list(facts.metrics)
-    rows = ["| rank | " + " | ".join(names) + " |", "| ---: |" + " ---: |" * len(names)]
-    rows += [f"| {rank} | " + " | ".join(_cell(facts.metrics[name], rank) for name in names) + " |" for rank in ranks]
+    monitor, metrics, summary = facts.figures.monitor, facts.figures.metrics, facts.figures.summary
+    rows = ["| rank | " + " | ".join(metrics) + " |", "| ---: |" + " ---: |" * len(metrics)]
+    for rank in sorted(metrics[monitor]):
+        rows.append(f"| {rank} | " + " | ".join(_cell(values, rank) for values in metrics.values()) + " |")
     cut = f", the adapter cut by {facts.cut}" if facts.cut else ""
     words = (
-        f"On validation data{cut}. By {facts.monitor}, rank {facts.summary.chosen_rank} is the smallest that is "
-        f"nearly as good as the best, rank {facts.summary.best_rank}."
+        f"On validation data{cut}. By {monitor}, rank {summary.chosen_rank} is the smallest that is nearly as good as "
+        f"the best, rank {summary.best_rank}."
     )
-    return "\n\n".join(
-        ["## Metrics at every rank", words, f"![{facts.monitor} at every rank]({PICTURE})", "\n".join(rows)]
-    )
+    picture = f"![{monitor} at every rank]({PICTURE})"
+    return "\n\n".join(["## Metrics at every rank", words, picture, "\n".join(rows)])
 
 
 def _cell(values: Mapping[int, float], rank: int) -> str:

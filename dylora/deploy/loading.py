@@ -42,6 +42,16 @@ def peft_lines(model: PreTrainedModel, place: str, backbone: str, has_head: bool
     )
 
 
+def dylora_lines(place: str, rank: int) -> str:
+    """Load a folder of dylora at a rank.
+
+    Args:
+        place: The folder, or its name on the hub.
+        rank: A rank of its range.
+    """
+    return f'import dylora\n\nmodel = dylora.load("{place}", rank={rank})'
+
+
 def class_name(model: PreTrainedModel) -> str:
     """The class of transformers that loads models of this kind, by its name."""
     return _AUTO.get(task_of(model)["task_type"], type(model).__name__)

@@ -45,10 +45,10 @@ def run(trained):
 
 @torch.no_grad()
 def our_logits(run, rank, folder):
-    module = load_trained(run).module
-    set_rank(module.model, rank)
+    model = load_trained(run).predictor.model
+    set_rank(model, rank)
     rows = AutoTokenizer.from_pretrained(folder)(["good cheap food", "the river"], padding=True, return_tensors="pt")
-    return module.model(**rows).logits
+    return model(**rows).logits
 
 
 @pytest.mark.slow
