@@ -1,5 +1,6 @@
 """A trained model for use: from a run, a checkpoint or a folder of dylora."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,13 +61,15 @@ def load(
     return loaded
 
 
-def predictor_of(module: EveryRankModule, preprocessor: Any = None, **entry: Any) -> Predictor:  # noqa: ANN401
+def predictor_of(
+    module: EveryRankModule, labels: Sequence[str] | None = None, limits: Mapping[str, int] | None = None
+) -> Predictor:
     """A predictor with a module's model.
 
     Args:
         module: The module.
-        preprocessor: Tokenizer or image processor; that of the backbone, if left out.
-        **entry: `labels` and `limits`, as a checkpoint's entry has them.
+        labels: Names of the classes; the module's own, if left out.
+        limits: Where inputs are cut, as `AdapterRecord.limits`.
     """
     source = {name: module.made_with.get(name) for name in ("gguf_file", "quantization")}
     model = module.model
@@ -74,14 +77,14 @@ def predictor_of(module: EveryRankModule, preprocessor: Any = None, **entry: Any
     record = record_of(
         model,
         backbone=name,
-        labels=entry.get("labels") or module.label_names,
+        labels=labels or module.label_names,
         task=module.identity["task"],
         decoding=getattr(module, "decoding", None),
-        limits=entry.get("limits"),
+        limits=limits,
         has_adapters=module.method.has_adapters,
         **source,
     )
-    return Predictor(model, record, preprocessor or _preprocessor(model, name, source["gguf_file"]))
+    return Predictor(model, record, _preprocessor(model, name, source["gguf_file"]))
 
 
 def _is_run(folder: Path) -> bool:
@@ -100,7 +103,8 @@ def _checkpoint(place: Path) -> Path:
 def _of_checkpoint(path: Path, backbone: str | None) -> Predictor:
     changes: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
     module = EveryRankModule.load_from_checkpoint(path, **changes)
-    return predictor_of(module, **read_checkpoint(path)[KEY])
+    entry = read_checkpoint(path)[KEY]
+    return predictor_of(module, labels=entry.get("labels"), limits=entry.get("limits"))
 
 
 def _of_folder(folder: Path, model: nn.Module | None, backbone: str | None) -> Predictor:
