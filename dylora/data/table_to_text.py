@@ -109,6 +109,12 @@ class TableToTextDataModule(CachedDataModule):
         """Where rows are cut, after the backbone's own limits."""
         return limits(self.tokenizer, self._architecture.window, self._max_length, self._max_context)
 
+    @property
+    @override
+    def input_limits(self) -> dict[str, int]:
+        """Where prompts and texts are cut, by the names of the options."""
+        return {**super().input_limits, "max_context": self._max_context}
+
     def items(self, split: str) -> list[Item]:
         """The prompts of a split with their references, in the order of the file.
 

@@ -36,6 +36,12 @@ def end_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return (end, *line) if len(line) == 1 and tokenizer.decode(line) == "\n\n" else (end,)
 
 
+def text_of(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
+    """The text of generated tokens up to an empty line, without white space around it."""
+    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return cast(str, text).split("\n\n")[0].strip()
+
+
 @torch.no_grad()
 def generate_at_ranks(
     model: PreTrainedModel,

@@ -15,9 +15,10 @@ from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_generator
+from dylora.backbones.quantization import Quantization
 from dylora.data.completion import IGNORED
 from dylora.data.sources.text_items import Item
-from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
+from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset, text_of
 from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
@@ -69,6 +70,8 @@ class GenerationModule(EveryRankModule):
         temperature: Of the sampling, above 0.
         top_p: Probability mass that sampling draws from, above 0 and at most 1.
         sampling_seed: Seed of the sampling, 0 or larger.
+        quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
+            the adapters keep fp32. Merging is not possible then.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -97,6 +100,7 @@ class GenerationModule(EveryRankModule):
         temperature: float | None = None,
         top_p: float | None = None,
         sampling_seed: int | None = None,
+        quantization: Quantization | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         if not 0 <= label_smoothing < 1:
@@ -107,7 +111,7 @@ class GenerationModule(EveryRankModule):
         self.decoding = preset(decoding or _protocol(task), **changes, temperature=temperature, top_p=top_p)
         self.metric_names = (*_PREDICTED, *score_names(task))
         super().__init__(
-            load_generator(backbone, gguf_file),
+            load_generator(backbone, gguf_file, quantization),
             backbone,
             task,
             adapter,
@@ -185,7 +189,7 @@ class GenerationModule(EveryRankModule):
                 cast(int, tokenizer.pad_token_id),
             )
             for rank, rows_of_rank in zip(ranks, written, strict=True):
-                yield rank, [_text(tokenizer, tokens) for tokens in rows_of_rank]
+                yield rank, [text_of(tokenizer, tokens) for tokens in rows_of_rank]
         self._say_if_refuted()
 
     def count(self, batch: Batch, split: int) -> None:
@@ -288,12 +292,6 @@ def _protocol(task: str) -> PresetName:
     if task.startswith("webnlg"):
         return "webnlg"
     return "dart" if task.startswith("dart") else "e2e"
-
-
-def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    """The text of generated tokens up to an empty line, without white space around it."""
-    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return cast(str, text).split("\n\n")[0].strip()
 
 
 def _described(record: Record, item: Item) -> Record:
