@@ -16,6 +16,7 @@ from typing_extensions import override
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_generator
 from dylora.data.completion import IGNORED
+from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
 from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
 from dylora.errors import InputError
@@ -24,6 +25,7 @@ from dylora.metrics.nlg import meteor
 from dylora.modules.all_processes import from_all_processes
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.modules.generated_text import show_texts
+from dylora.modules.packed_batch import check_packed
 from dylora.modules.text_scores import item_score, score_names, score_texts
 from dylora.rank_curve.table import shown_ranks
 
@@ -41,6 +43,8 @@ class TextData(Protocol):
 
     def items(self, split: str) -> Sequence[Item]:
         """The items of a split; the `index` of a batch is an item's place here."""
+
+    # `end_ids`, a tuple of the tokens that end a text there, is optional; without it an empty line ends one, too.
 
 
 class GenerationModule(EveryRankModule):
@@ -120,6 +124,7 @@ class GenerationModule(EveryRankModule):
         self.label_smoothing = label_smoothing
         self.predictions: dict[int, list[Record]] = {}
         self.unavailable: tuple[str, ...] = ()
+        self._packing_checked = False
         self._written: dict[int, list[Record]] = {rank: [] for rank in adapter.ranks}
         self._split = "validation"
 
@@ -143,7 +148,9 @@ class GenerationModule(EveryRankModule):
             InputError: If the tokenizer has no end token.
         """
         self._data = data
-        self._end_ids = end_token_ids(data.tokenizer)
+        end_ids: tuple[int, ...] | None = getattr(data, "end_ids", None)
+        self._end_ids = end_ids or end_token_ids(data.tokenizer)
+        self._is_one_paragraph = end_ids is None
 
     def build_metric(self) -> Metric:
         """Perplexity, token accuracy and loss."""
@@ -185,8 +192,13 @@ class GenerationModule(EveryRankModule):
                 cast(int, tokenizer.pad_token_id),
             )
             for rank, rows_of_rank in zip(ranks, written, strict=True):
-                yield rank, [_text(tokenizer, tokens) for tokens in rows_of_rank]
+                yield rank, [self._text(tokens) for tokens in rows_of_rank]
         self._say_if_refuted()
+
+    def _text(self, tokens: list[int]) -> str:
+        """The text of generated tokens, up to an empty line where texts are one paragraph, without space around it."""
+        text = self._data.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return (cast(str, text).split("\n\n")[0] if self._is_one_paragraph else cast(str, text)).strip()
 
     def count(self, batch: Batch, split: int) -> None:
         """Predict a batch with labels, or generate from a batch of prompts, at every rank."""
@@ -261,7 +273,13 @@ class GenerationModule(EveryRankModule):
     def _predicted(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (rows, T, vocabulary) and the labels (rows, T) that they predict."""
         model, labels = cast(Any, self.model), batch["labels"]
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
+        inputs = {"input_ids": batch["input_ids"], "use_cache": False}
+        # Places that begin anew make transformers keep the rows of a packed row apart, unless it is given a mask.
+        own = "position_ids" if "position_ids" in batch else "attention_mask"
+        inputs[own] = batch[own]
+        if own == "position_ids" and not self._packing_checked:
+            check_packed(self.model, batch)
+            self._packing_checked = True
         if model.config.is_encoder_decoder:
             inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
             return model(**inputs).logits, labels
@@ -284,16 +302,12 @@ class GenerationModule(EveryRankModule):
 
 
 def _protocol(task: str) -> PresetName:
-    """The preset of a data set, or the one of E2E, whose style the embedded set has."""
+    """The preset of a data set, `greedy` for a user's own, or the one of E2E, whose style the embedded set has."""
     if task.startswith("webnlg"):
         return "webnlg"
+    if task == OWN_DATA:
+        return "greedy"
     return "dart" if task.startswith("dart") else "e2e"
-
-
-def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    """The text of generated tokens up to an empty line, without white space around it."""
-    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return cast(str, text).split("\n\n")[0].strip()
 
 
 def _described(record: Record, item: Item) -> Record:
