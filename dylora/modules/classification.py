@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
+from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_classifier
+from dylora.backbones.quantization import Quantization
 from dylora.errors import InputError
 from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
@@ -30,6 +32,8 @@ class SequenceClassificationModule(EveryRankModule):
             Taken from the data on the command line.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by: of classes `accuracy`, `macro_f1`
             or `matthews`, of scores `pearson`, `spearman` or `mae`; null takes the task's first.
+        quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
+            the adapters and the head keep fp32. Merging is not possible then.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -49,15 +53,22 @@ class SequenceClassificationModule(EveryRankModule):
         keep_head: bool = False,
         labels: list[str] | None = None,
         monitor: str | None = None,
+        quantization: Quantization | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         self.task = task_for(task, labels)
         self.monitor, self.metric_names = _monitored(self.task, monitor), self.task.metrics
-        model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
+        model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
         self.identity["labels"] = list(self.task.labels)
+
+    @property
+    @override
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their ids; empty for a score."""
+        return self.task.labels
 
     def build_metric(self) -> Metric:
         """The task's metrics."""
