@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from dylora.data.glue import GLUEDataModule
+from dylora.data.image_classification import ImageClassificationDataModule
 from dylora.data.table_to_text import (
     DARTDataModule,
     E2EDataModule,
@@ -20,14 +21,20 @@ from dylora.methods.full import FullFineTuning
 from dylora.methods.method import Method
 from dylora.modules.classification import SequenceClassificationModule
 from dylora.modules.generation import GenerationModule
+from dylora.modules.image_classification import ImageClassificationModule
 
-MODELS: tuple[type[LightningModule], ...] = (SequenceClassificationModule, GenerationModule)
+MODELS: tuple[type[LightningModule], ...] = (
+    SequenceClassificationModule,
+    GenerationModule,
+    ImageClassificationModule,
+)
 DATA: tuple[type[LightningDataModule], ...] = (
     GLUEDataModule,
     E2EDataModule,
     WebNLGDataModule,
     DARTDataModule,
     RestaurantTextDataModule,
+    ImageClassificationDataModule,
 )
 METHODS: tuple[type[Method], ...] = (Adapter, FullFineTuning, FLOP)
 

@@ -35,7 +35,7 @@ from dylora.cli.fit import (
     run_folder,
     run_loggers,
 )
-from dylora.cli.links import check_task, share
+from dylora.cli.links import FROM_THE_DATA, check_task, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
@@ -123,7 +123,8 @@ class DyLoRACLI(LightningCLI):
         """Add the rank sampling, and links between options that must agree."""
         parser.add_class_arguments(RankSamplingCallback, "rank_sampling")
         parser.link_arguments("seed_everything", "rank_sampling.seed", compute_fn=int)
-        parser.link_arguments("data.task_name", "model.init_args.task", apply_on="instantiate")
+        for source, target in FROM_THE_DATA.items():
+            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)

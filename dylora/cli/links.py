@@ -6,6 +6,8 @@ from lightning.pytorch import LightningDataModule
 from dylora.cli.classes import class_at, options_of
 from dylora.errors import InputError
 
+FROM_THE_DATA = {"task_name": "task", "labels": "labels"}
+"""Attributes of the data, and the options of the model that are filled in from them."""
 _OF_THE_MODEL = ("backbone", "gguf_file")
 
 
@@ -46,8 +48,8 @@ def shared_options(options: Namespace) -> dict[str, set[str]]:
     """
     model, data = (options.get(f"{group}.class_path") for group in ("model", "data"))
     known = options_of(class_at(model)) if model else {}
-    has_task = data is not None and hasattr(class_at(data), "task_name")
-    return {"model": {"task"} if has_task else set(), "data": {"seed", *(n for n in _OF_THE_MODEL if n in known)}}
+    given = {option for name, option in FROM_THE_DATA.items() if data is not None and hasattr(class_at(data), name)}
+    return {"model": given, "data": {"seed", *(n for n in _OF_THE_MODEL if n in known)}}
 
 
 def without_shared(options: Namespace) -> Namespace:

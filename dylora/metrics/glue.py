@@ -106,6 +106,16 @@ def f1(confusion: Tensor) -> float:
     return 2 * true_positive / denominator if denominator else 0.0
 
 
+def macro_f1(confusion: Tensor) -> float:
+    """Mean of the F1 of each class, from a confusion matrix (C, C); of the classes that occur or are predicted.
+
+    Such is scikit-learn's `f1_score(average="macro")`.
+    """
+    hits = confusion.diagonal().double()
+    sizes = (confusion.sum(0) + confusion.sum(1)).double()
+    return float((2 * hits / sizes)[sizes > 0].mean())
+
+
 def matthews(confusion: Tensor) -> float:
     """Matthews correlation from a confusion matrix (2, 2); 0.0 where labels or predictions are all one class."""
     (tn, fp), (fn, tp) = confusion.tolist()
@@ -113,7 +123,7 @@ def matthews(confusion: Tensor) -> float:
     return (tp * tn - fp * fn) / product**0.5 if product else 0.0
 
 
-_FROM_CONFUSION: dict[str, Any] = {"accuracy": accuracy, "f1": f1, "matthews": matthews}
+_FROM_CONFUSION: dict[str, Any] = {"accuracy": accuracy, "f1": f1, "macro_f1": macro_f1, "matthews": matthews}
 
 
 def pearson(x: Tensor, y: Tensor) -> float:
