@@ -19,7 +19,7 @@ def stratified_split(labels: Sequence[str], share: float, seed: int) -> tuple[li
         The numbers of both, each in the order of the rows.
 
     >>> stratified_split(["a", "a", "b", "b", "c"], 0.5, 0)
-    ([0, 2, 4], [1, 3])
+    ([1, 3, 4], [0, 2])
     """
     random = np.random.default_rng(seed)
     by_class: dict[str, list[int]] = {}
