@@ -55,6 +55,7 @@ _PYRAMID = {"hidden_sizes": [16, 32], "num_attention_heads": [2, 4], "sr_ratios"
 _PYRAMID.update(num_encoder_blocks=2, mlp_ratios=[2, 2], patch_sizes=[4, 2], strides=[4, 2])
 _MAMBA = {"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 16}
 _HYBRID = {**_MAMBA, "layer_types": ["mamba", "attention"]}
+_LATENT_TOO = ("deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "youtu")
 _LATENT = {"num_key_value_heads": HEADS}
 _LINEAR = {
     "layer_types": ["linear_attention", "full_attention"],
@@ -70,7 +71,7 @@ CORRECTIONS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("resnet", "regnet"), _RESNET),
     **dict.fromkeys(("convnext", "convnextv2"), _CONVNEXT),
     **dict.fromkeys(("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next", "qwen4_exp_text", "olmo_hybrid"), _LINEAR),
-    **dict.fromkeys(("axk1", "axk2", "deepseek_v2", "deepseek_v3", "minicpm3", "mistral4"), _LATENT),
+    **dict.fromkeys(("axk1", "axk2", "deepseek_v2", "deepseek_v3", "minicpm3", "mistral4", *_LATENT_TOO), _LATENT),
     **dict.fromkeys(("bamba", "granitemoehybrid"), _HYBRID),
     **dict.fromkeys(("falcon_h1",), _MAMBA),
     **dict.fromkeys(("pvt", "segformer"), _PYRAMID),

@@ -68,7 +68,7 @@ def _unknown_class(option: str, given: str) -> str:
 def _union(option: str, message: str) -> str:
     """Several types are allowed: name them all, if there is nothing else to say."""
     found = _UNION.search(message)
-    errors = [line.strip().removeprefix("- ") for line in found[1].splitlines()] if found else []
+    errors = [line.strip().removeprefix("- ") for line in found[1].split("\n")] if found else []
     if not (found and all(error.startswith("Expected a ") for error in errors)):
         return f"{option}: {' '.join(_KEY.sub('', message).split()).lstrip(': ')}"
     types = " or ".join(_type(error.removeprefix("Expected a ")) for error in errors)

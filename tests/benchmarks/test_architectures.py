@@ -2,6 +2,7 @@
 
 import copy
 
+import architecture_checks as checks
 import architectures
 import pytest
 import torch
@@ -27,17 +28,17 @@ def test_a_dozen_architectures_are_right_or_refused_in_every_cell(monkeypatch, c
 def case_of(kind, model_type):
     torch.manual_seed(0)
     base = tiny_model(kind, tiny_config(model_type))
-    inputs = tiny_inputs(base, architectures.ROWS)
-    model = architectures.adapted(base)
-    outputs = architectures.at_every_rank(model, inputs)
-    return architectures.Case(base, model, inputs, factors_of(model), {}, outputs)
+    inputs = tiny_inputs(base, checks.ROWS)
+    model = checks.adapted(base)
+    outputs = checks.at_every_rank(model, inputs)
+    return checks.Case(base, model, inputs, factors_of(model), {}, outputs)
 
 
 def test_a_wrong_factor_is_seen():
     case = case_of(PhiForCausalLM, "phi")
-    assert architectures.outcome(architectures.equals_the_literal_model, case, False) == "ok"
+    assert checks.outcome(checks.equals_the_literal_model, case, False) == "ok"
     case.factors[0].B[0, 0] += 0.1
-    verdict = architectures.outcome(architectures.equals_the_literal_model, case, False)
+    verdict = checks.outcome(checks.equals_the_literal_model, case, False)
     assert verdict.startswith("wrong: rank 1, alpha/b: off by ")
 
 
@@ -45,9 +46,9 @@ def test_adapters_that_do_nothing_are_seen(monkeypatch):
     case = case_of(PhiForCausalLM, "phi")
     for pair in case.factors:
         pair.B.zero_()
-    case.outputs = architectures.at_every_rank(adapt(copy.deepcopy(case.base), DyLoRAConfig(4)), case.inputs)
-    monkeypatch.setattr(architectures, "adapted", lambda base, scaling: adapt(copy.deepcopy(base), DyLoRAConfig(4)))
-    verdict = architectures.outcome(architectures.equals_the_literal_model, case, False)
+    case.outputs = checks.at_every_rank(adapt(copy.deepcopy(case.base), DyLoRAConfig(4)), case.inputs)
+    monkeypatch.setattr(checks, "adapted", lambda base, scaling: adapt(copy.deepcopy(base), DyLoRAConfig(4)))
+    verdict = checks.outcome(checks.equals_the_literal_model, case, False)
     assert verdict == "wrong: the adapters change the outputs by 0e+00 only"
 
 

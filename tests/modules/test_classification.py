@@ -9,6 +9,8 @@ from transformers import BigBirdForMaskedLM
 from dylora.adapters.active_rank import use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
+from dylora.methods.adapter import Adapter
+from dylora.methods.full import FullFineTuning
 from dylora.modules.classification import SequenceClassificationModule
 
 ADAPTER = DyLoRAConfig(max_rank=2)
@@ -74,7 +76,7 @@ def test_an_unknown_task_lists_the_tasks(backbone):
         SequenceClassificationModule("wnli", backbone)
 
 
-@pytest.mark.parametrize("method", ["adapter", "full"])
+@pytest.mark.parametrize("method", [Adapter(), FullFineTuning()])
 def test_every_trained_parameter_has_a_gradient_where_the_backbone_lacks_a_pooler_that_no_output_reads(
     method, tmp_path
 ):
