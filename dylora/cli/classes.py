@@ -15,6 +15,7 @@ from dylora.data.table_to_text import (
     RestaurantTextDataModule,
     WebNLGDataModule,
 )
+from dylora.data.text_classification import TextClassificationDataModule
 from dylora.methods.adapter import Adapter
 from dylora.methods.flop import FLOP
 from dylora.methods.full import FullFineTuning
@@ -30,6 +31,7 @@ MODELS: tuple[type[LightningModule], ...] = (
 )
 DATA: tuple[type[LightningDataModule], ...] = (
     GLUEDataModule,
+    TextClassificationDataModule,
     E2EDataModule,
     WebNLGDataModule,
     DARTDataModule,

@@ -1,14 +1,18 @@
 """Options that model and data share are given once: what both classes have is filled in."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 
-from dylora.cli.classes import class_at, options_of
+from dylora.cli.classes import DATA, MODELS, class_at, options_of
 from dylora.errors import InputError
+from dylora.runs.checkpoints import KEY
 
-FROM_THE_DATA = {"task_name": "task", "labels": "labels"}
-"""Attributes of the data, and the options of the model that are filled in from them."""
 _OF_THE_MODEL = ("backbone", "gguf_file")
+_OF_THE_DATA = {"task": "task_name", "labels": "labels"}
+"""Options of the model, and the attributes of the data that they are taken from."""
 
 
 def share(options: Namespace) -> None:
@@ -29,15 +33,51 @@ def share(options: Namespace) -> None:
             data[name] = value
 
 
-def check_task(options: Namespace, data: LightningDataModule | None) -> None:
-    """Refuse a task of the model's own that is not that of its data.
+def check_kinds(options: Namespace) -> None:
+    """Refuse data whose batches are of another kind than those that the model takes, where both say theirs.
+
+    Args:
+        options: The parsed options of a command.
 
     Raises:
-        InputError: If it is another one.
+        InputError: If the kinds differ.
     """
-    task = getattr(data, "task_name", None)
-    if task is not None and "task" in arguments(options, "model"):
-        _check(options, "model", "task", "the data", task)
+    if not (options.get("data") and options.get("model")):
+        return
+    model, data = (class_at(options[group].class_path) for group in ("model", "data"))
+    wanted, given = getattr(model, "kind", None), getattr(data, "kind", None)
+    if None in (wanted, given) or wanted == given:
+        return
+    fitting = ", ".join(known.__name__ for known in DATA if getattr(known, "kind", None) == wanted)
+    others = [known.__name__ for known in MODELS if getattr(known, "kind", None) == given]
+    fix = f"choose the data, or --model {others[0]}" if others else "choose the data"
+    raise InputError("--data", f"a data module of {wanted} for {model.__name__} ({fitting})", data.__name__, fix)
+
+
+def labels_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
+    """Fill in the classes of the data, in place, with those that a checkpoint was trained on.
+
+    So an evaluation needs no training file, and its classes have the ids that the model gives them.
+
+    Args:
+        checkpoint: The checkpoint that is evaluated.
+        options: The parsed options of the command.
+    """
+    data, labels = arguments(options, "data"), checkpoint.get(KEY, {}).get("labels")
+    if labels and data.get("labels", labels) is None:
+        data["labels"] = list(labels)
+
+
+def check_task(options: Namespace, data: LightningDataModule | None) -> None:
+    """Refuse a task, or labels, of the model's own that are not those of its data.
+
+    Raises:
+        InputError: If they are others.
+    """
+    for name, attribute in _OF_THE_DATA.items():
+        value = getattr(data, attribute, None)
+        if value is not None and name in arguments(options, "model"):
+            _check(options, "model", name, "the data", value)
 
 
 def shared_options(options: Namespace) -> dict[str, set[str]]:
@@ -48,8 +88,8 @@ def shared_options(options: Namespace) -> dict[str, set[str]]:
     """
     model, data = (options.get(f"{group}.class_path") for group in ("model", "data"))
     known = options_of(class_at(model)) if model else {}
-    given = {option for name, option in FROM_THE_DATA.items() if data is not None and hasattr(class_at(data), name)}
-    return {"model": given, "data": {"seed", *(n for n in _OF_THE_MODEL if n in known)}}
+    of_data = {n for n, attribute in _OF_THE_DATA.items() if data is not None and hasattr(class_at(data), attribute)}
+    return {"model": of_data, "data": {"seed", *(n for n in _OF_THE_MODEL if n in known)}}
 
 
 def without_shared(options: Namespace) -> Namespace:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, cast
 
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import Sampler
@@ -13,10 +13,13 @@ from dylora.backbones.processors import processor_for
 from dylora.data.base import Collate, LoaderDataModule, Part
 from dylora.data.cache import default_cache_dir
 from dylora.data.images import Augmentation, EpochSampler, ImageCollator, ImageRows
+from dylora.data.sources.holdout import Holdout, held_out_rows
+from dylora.data.sources.hub_table import HubSet
 from dylora.data.sources.image_files import ImageSplit, read_folder, read_unlabelled
 from dylora.data.sources.image_tables import read_hub, read_parquet
-from dylora.data.sources.stratified import stratified_split
+from dylora.data.sources.labelled_text import shortened
 from dylora.errors import InputError
+from dylora.tasks import own_name
 
 
 class ImageClassificationDataModule(LoaderDataModule):
@@ -25,7 +28,7 @@ class ImageClassificationDataModule(LoaderDataModule):
     A batch holds `pixel_values` (B, 3, H, W); `index` (B,), the row's number in its split from 0 (of folders, in the
     order of their paths); and, where they are known, `labels` (B,), class ids in the order of `labels`.
 
-    Give one of `data_dir`, `train_file` and `hub_name`. Without validation images, a share of the training images of
+    Give one of `data_dir`, `train_file` and `hub`. Without validation images, a share of the training images of
     each class is set aside.
 
     Args:
@@ -35,31 +38,33 @@ class ImageClassificationDataModule(LoaderDataModule):
         train_file: Parquet file of the training images.
         validation_file: Parquet file of the validation images.
         test_file: Parquet file of the test images.
-        hub_name: Set on the Hugging Face hub, such as `uoft-cs/cifar10`.
-        hub_configuration: Its configuration, where it has several.
-        train_split: Name of the set's training split; null means train.
-        validation_split: Name of its validation split; null means validation, val or valid, where there is one.
-        test_split: Name of its test split; null means test, where there is one.
+        hub: A set on the hub in the place of files: its name, configuration and splits.
         image_column: Column of the images, in Parquet files and sets of the hub.
         label_column: Column of the classes there: names, or whole numbers.
         validation_share: Share of the training images that is set aside where there are no validation images.
-        split_seed: Seed of the choice of that share; of its own, so that runs of several seeds share their split.
+        split_seed: Seed of the choice of those images. It is not the run's, so that runs of several seeds are
+            comparable.
         flip: Whether half of the training images are mirrored, left to right, at random; not for digits and letters.
         crop_padding: Share of each side that is added around a training image, in black, before a piece of the image's
             own size is cut out at random, from 0 (none) to 1.
-        predict_split: Split that `predict` runs over.
-        predict_dir: Folder of images without classes that `predict` runs over, in the place of a split.
+        predict_dir: Folder of images, with or without classes, that `predict` runs over; null takes the test images,
+            else those of validation.
+        labels: Class names in the order of their ids; null takes those of the training images, and in an evaluation
+            those of the checkpoint.
         name: Name of the runs' folder and of the task; null means that of the folder, the file or the set.
         cache_dir: Folder for what is read from Parquet files; null means ~/.cache/dylora (or $XDG_CACHE_HOME/dylora).
         **options: As for every data module.
 
     Attributes:
-        name: Name of the data.
+        name: Name of the data; with `-data` behind it where one of GLUE's tasks has the same.
+        kind: What the batches are, by which the command line tells models and data that do not fit each other.
 
     Raises:
         InputError: If the images' place is not given or given twice, does not exist or lacks classes, or a number is
             out of range.
     """
+
+    kind: ClassVar[str] = "images"
 
     def __init__(
         self,
@@ -68,19 +73,15 @@ class ImageClassificationDataModule(LoaderDataModule):
         train_file: str | None = None,
         validation_file: str | None = None,
         test_file: str | None = None,
-        hub_name: str | None = None,
-        hub_configuration: str | None = None,
-        train_split: str | None = None,
-        validation_split: str | None = None,
-        test_split: str | None = None,
+        hub: HubSet | None = None,
         image_column: str = "image",
         label_column: str = "label",
         validation_share: float = 0.1,
-        split_seed: int = 0,
+        split_seed: int = 10,
         flip: bool = True,
         crop_padding: float = 0.125,
-        predict_split: Literal["test", "validation"] = "test",
         predict_dir: str | None = None,
+        labels: list[str | int] | None = None,
         name: str | None = None,
         cache_dir: str | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
@@ -88,39 +89,40 @@ class ImageClassificationDataModule(LoaderDataModule):
         super().__init__(**options)
         _check_share("validation_share", 0 < validation_share < 1, "above 0 and below 1", validation_share)
         _check_share("crop_padding", 0 <= crop_padding <= 1, "from 0 to 1", crop_padding)
-        place = _only_one(data_dir=data_dir, train_file=train_file, hub_name=hub_name)
-        self.name = name or Path(place).resolve().stem
+        place = _only_one(data_dir=data_dir, train_file=train_file, hub=hub.name if hub else None)
+        self.name = own_name(name, place)
         self._backbone = backbone
         self._data_dir = data_dir
         files = {"train": train_file, "validation": validation_file, "test": test_file}
         self._files = {split: path for split, path in files.items() if path is not None}
-        self._hub = hub_name, hub_configuration
-        self._hub_splits = {"train": train_split, "validation": validation_split, "test": test_split}
+        self._hub = hub
         self._columns = image_column, label_column
-        self._validation_share = validation_share
-        self._split_seed = split_seed
+        self._holdout = Holdout(validation_share, split_seed)
+        self._labels = [str(label) for label in labels] if labels else None
         self._augmentation = Augmentation(self._seed, flip, crop_padding)
-        self._predict_split = predict_split
         self._predict_dir = predict_dir
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the classes, those of the training images; their places are the class ids."""
-        return self._splits["train"].classes
+    def labels(self) -> list[str]:
+        """The names of the classes in the order of their ids.
+
+        Raises:
+            InputError: If the training images cannot be read, or are all of one class.
+        """
+        return self._labels if self._labels is not None else list(self._splits["train"].classes)
 
     @cached_property
     def _splits(self) -> dict[str, ImageSplit]:
         """All splits; without validation images, a share of the training images."""
         found = self._read()
-        if "train" not in found:
-            raise InputError("data", "images to train on", f"none in {self.name}", "name the training split")
+        train = found.get("train")
+        if self._labels is None and (train is None or len(train.classes) < 2):
+            raise _too_few(train)
         for split in found.values():
-            _check_classes(split, found["train"].classes)
-        if "validation" not in found:
-            train = found["train"]
-            kept, aside = stratified_split(train.labels or (), self._validation_share, self._split_seed)
-            found |= {"train": train.select(kept), "validation": train.select(aside)}
+            _check_classes(split, self._labels or found["train"].classes)
+        if "validation" not in found and train is not None and train.labels is not None:
+            found |= self._held_out(train, train.labels)
         if self._predict_dir is not None:
             found["predict"] = read_unlabelled(self._predict_dir)
         return found
@@ -128,11 +130,18 @@ class ImageClassificationDataModule(LoaderDataModule):
     def _read(self) -> dict[str, ImageSplit]:
         if self._data_dir is not None:
             return read_folder(self._data_dir)
-        if "train" in self._files:
-            return read_parquet(self._files, *self._columns, self._cache_dir)
-        name, configuration = self._hub
-        assert name is not None
-        return read_hub(name, configuration, self._hub_splits, *self._columns)
+        if self._hub is not None:
+            return read_hub(self._hub, *self._columns)
+        return read_parquet(self._files, *self._columns, self._cache_dir)
+
+    def _held_out(self, train: ImageSplit, labels: Sequence[str]) -> dict[str, ImageSplit]:
+        ids = {name: place for place, name in enumerate(train.classes)}
+        held = held_out_rows([ids[label] for label in labels], self._holdout)
+        if not held:
+            allowed = f"a share that is an image or more of the {len(labels)} in {train.place}"
+            raise InputError("data.validation_share", allowed, self._holdout.share, "give a larger one")
+        kept = sorted(set(range(len(labels))).difference(held))
+        return {"train": train.select(kept), "validation": train.select(held)}
 
     @override
     def parts(self, stage: str) -> tuple[Part, ...]:
@@ -142,21 +151,15 @@ class ImageClassificationDataModule(LoaderDataModule):
             stage: `fit`, `validate`, `test` or `predict`.
 
         Raises:
-            InputError: If the split does not exist, or `test` lacks the classes of its images.
+            InputError: If there are no images of known classes for `test`.
         """
         if stage == "fit":
             return Part("train"), Part("validation")
-        if stage == "validate":
-            return (Part("validation"),)
-        split = "test" if stage == "test" else "predict" if self._predict_dir else self._predict_split
-        if split not in self._splits:
-            allowed = f"used with test images, which {self.name} does not have"
-            raise InputError(
-                "data", allowed, f"{stage} over {split}", "give them, or set --data.predict_split validation"
-            )
-        if stage == "test" and self._splits[split].labels is None:
-            allowed = f"run on images of known classes, which those of {self._splits[split].place} are not"
-            raise InputError("test", allowed, "test", "run predict")
+        choices = {"validate": (), "test": ("test",), "predict": ("predict", "test")}[stage]
+        split = next((split for split in choices if split in self._splits), "validation")
+        if stage == "test" and (split != "test" or self._splits[split].labels is None):
+            given = "none" if split != "test" else f"{self._splits[split].place}, whose classes are not known"
+            raise InputError("data", "images with classes to test on", given, "give some, or run validate or predict")
         return (Part(split),)
 
     @override
@@ -230,12 +233,14 @@ def _only_one(**places: str | None) -> str:
     return next(iter(given.values()))
 
 
+def _too_few(train: ImageSplit | None) -> InputError:
+    given = f"{train.classes[0]!r} alone in {train.place}" if train and train.classes else "none"
+    return InputError("data", "training images of two classes or more", given, "add images of another class")
+
+
 def _check_classes(split: ImageSplit, classes: Sequence[str]) -> None:
-    """Refuse fewer than two classes to train on, and classes that nothing is trained on."""
-    if len(classes) < 2:
-        given = f"{len(classes)} ({', '.join(classes)})" if classes else "none"
-        raise InputError("data", "images of two classes or more", f"{given} in {split.place}", "add another class")
+    """Refuse classes that nothing is trained on."""
     if unknown := [name for name in split.classes if name not in classes]:
-        allowed = f"one of the {len(classes)} classes of the training images ({', '.join(classes[:8])})"
         given = f"{unknown[0]!r} in {split.place}"
-        raise InputError("data", allowed, given, "correct the name, or add training images of the class")
+        fix = "correct the name, or train on images of the class too"
+        raise InputError("data", f"one of the classes {shortened(classes)}", given, fix)

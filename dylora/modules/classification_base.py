@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
+from dylora.errors import InputError
 from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.tasks import Task
@@ -70,3 +71,21 @@ class ClassificationModule(EveryRankModule):
         probabilities = torch.softmax(row, -1).tolist()
         label = self.task.labels[int(row.argmax())]
         return {"label": label, "probabilities": dict(zip(self.task.labels, probabilities, strict=True))}
+
+
+def monitored(task: Task, chosen: str | None) -> str:
+    """The metric that rank curves, checkpoints and the chosen rank go by: the chosen one, or the task's.
+
+    Args:
+        task: The task.
+        chosen: One of its metrics, or `loss`; none for the task's own choice.
+
+    Raises:
+        InputError: If the task does not have it.
+    """
+    if chosen is None:
+        return task.monitor
+    if chosen not in (*task.metrics, "loss"):
+        allowed = f"a metric of the task ({', '.join(task.metrics)}) or loss"
+        raise InputError("model.monitor", allowed, repr(chosen), "choose one of them")
+    return chosen

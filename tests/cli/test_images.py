@@ -32,7 +32,7 @@ def test_fit_learns_and_leaves_a_run_with_metrics_at_every_rank(images):
     run = images / "logs" / "images" / "version_0"
     metrics = tiny.metrics_of(run)
     assert metrics["task"] == "images"
-    assert set(metrics["best"]["metrics"]) == {"accuracy", "macro_f1", "loss"}
+    assert set(metrics["best"]["metrics"]) == {"accuracy", "macro_f1", "matthews", "loss"}
     assert set(metrics["best"]["metrics"]["accuracy"]) == {"1", "2", "3", "4"}
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert "task" not in config["model"]["init_args"]
@@ -79,11 +79,10 @@ def test_an_image_that_cannot_be_decoded_is_told_in_a_line_with_its_path(images,
 def test_data_that_no_image_model_fits_and_the_other_way_round(images, backbone, tmp_path, refused):
     line = refused("fit", *tiny.options(backbone, tmp_path, model="ImageClassificationModule"))
     assert (
-        "model.labels: must be the names of two classes or more, got []; choose --data ImageClassificationDataModule"
-        in line
+        "--data: must be a data module of images for ImageClassificationModule (ImageClassificationDataModule)" in line
     )
     line = refused("fit", *tiny_images.options(str(images / "vit"), images, model="SequenceClassificationModule"))
-    assert "got 'images'" in line
+    assert "got ImageClassificationDataModule; choose the data, or --model ImageClassificationModule" in line
 
 
 def test_a_checkpoint_of_other_classes_is_refused(run, images, tmp_path, refused):
@@ -91,7 +90,9 @@ def test_a_checkpoint_of_other_classes_is_refused(run, images, tmp_path, refused
     for split in ("train", "test"):
         (folder / split / "dark").rename(folder / split / "night")
     line = refused("validate", "--config", run / "config.yaml", "--data.data_dir", folder)
-    assert "trained on the classes bright, grey, night, got one trained on bright, dark, grey" in line
+    assert "data: must be one of the classes bright, dark, grey, got 'night' in" in line
+    line = refused("validate", "--config", run / "config.yaml", "--data.labels", "[grey, dark, bright]")
+    assert "trained on the classes of the data (grey, dark, bright), got one trained on bright, dark, grey" in line
 
 
 @pytest.mark.slow

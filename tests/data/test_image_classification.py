@@ -31,7 +31,7 @@ def test_a_share_of_each_class_is_set_aside_whatever_the_seed_of_training(backbo
     seen = []
     for seed in (1, 2):
         data = _module(backbone, data_dir=str(folder), validation_share=0.3, seed=seed, flip=False, crop_padding=0)
-        assert (data.labels, data.name, data.task_name) == (tiny_images.CLASSES, "images", "images")
+        assert (data.labels, data.name, data.task_name) == (list(tiny_images.CLASSES), "images", "images")
         validation, train = _all(data.val_dataloader()[0]), _all(data.train_dataloader())
         assert validation["labels"].bincount().tolist() == [3, 3, 3]
         assert train["labels"].bincount().tolist() == [7, 7, 7]
@@ -79,36 +79,46 @@ def test_the_same_image_differs_from_epoch_to_epoch(backbone, folder):
 
 def test_predictions_run_over_the_test_images_a_split_or_a_folder_without_classes(backbone, tmp_path):
     folder = tmp_path / "images"
-    tiny_images.write_folders(folder / "train", 4)
+    tiny_images.write_folders(folder / "train", 6)
     tiny_images.write_folders(folder / "test", 1, first=50)
     data = _module(backbone, data_dir=str(folder), predict_dir=str(folder / "test" / "dark"))
     assert data.split_names("predict") == ("predict",)
     assert "labels" not in _all(data.predict_dataloader()[0])
     assert _module(backbone, data_dir=str(folder)).split_names("predict") == ("test",)
-    assert _module(backbone, data_dir=str(folder), predict_split="validation").split_names("predict") == ("validation",)
+    assert _module(backbone, data_dir=str(folder / "train")).split_names("predict") == ("validation",)
 
 
-@pytest.mark.parametrize("stage", ["test", "predict"])
-def test_without_test_images(backbone, folder, stage):
+def test_without_test_images(backbone, folder):
     data = _module(backbone, data_dir=str(folder))
-    with pytest.raises(InputError, match=r"^data: must be used with test images, which images does not have, got"):
-        data.parts(stage)
+    with pytest.raises(InputError, match=r"^data: must be images with classes to test on, got none; give some, or"):
+        data.parts("test")
+
+
+def test_with_labels_given_no_training_images_are_needed(backbone, tmp_path):
+    tiny_images.write_folders(tmp_path / "test", 1)
+    data = _module(backbone, data_dir=str(tmp_path), labels=["grey", "dark", "bright"])
+    batch = _all(data.test_dataloader()[0])
+    assert batch["labels"].tolist() == [2, 1, 0]
 
 
 def test_one_class_alone_is_refused(backbone, tmp_path):
-    folder = tiny_images.write_folders(tmp_path / "images", 2)
-    data = _module(backbone, data_dir=str(tmp_path))
-    with pytest.raises(InputError, match=r"^data: must be images of two classes or more, got 1 \(images\) in"):
-        _ = data.labels
-    assert folder.is_dir()
+    tiny_images.write_folders(tmp_path / "images", 2)
+    with pytest.raises(InputError, match=r"^data: must be training images of two classes or more, got 'images' alone"):
+        _ = _module(backbone, data_dir=str(tmp_path)).labels
 
 
 def test_a_class_that_nothing_is_trained_on_is_refused(backbone, tmp_path):
     for name in ("train", "validation"):
         tiny_images.write_folders(tmp_path / name, 2)
     (tmp_path / "validation" / "dark").rename(tmp_path / "validation" / "darc")
-    with pytest.raises(InputError, match=r"must be one of the 3 classes .*, got 'darc' in .*validation; correct"):
+    words = r"must be one of the classes bright, dark, grey, got 'darc' in .*validation; correct"
+    with pytest.raises(InputError, match=words):
         _ = _module(backbone, data_dir=str(tmp_path)).labels
+
+
+def test_a_share_without_an_image_is_refused(backbone, folder):
+    with pytest.raises(InputError, match=r"^data.validation_share: must be a share that is an image or more of the 30"):
+        _ = _module(backbone, data_dir=str(folder), validation_share=0.01).labels
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
 from dylora.modules.image_classification import ImageClassificationModule
 
-LABELS = ("a", "b", "c")
+LABELS = ["a", "b", "c"]
 
 
 @pytest.fixture(params=tiny_images.CONFIGS)
@@ -73,14 +73,16 @@ def test_labels_go_into_predictions_checkpoint_and_the_models_configuration(tmp_
     assert [record["index"] for record in records] == [4, 0, 2]
     for record in records:
         probabilities = record["ranks"]["8"]["probabilities"]
-        assert tuple(probabilities) == LABELS
+        assert list(probabilities) == LABELS
         assert record["ranks"]["8"]["label"] == max(probabilities, key=probabilities.get)
     checkpoint = {}
     module.on_save_checkpoint(checkpoint)
     assert checkpoint["dylora"]["labels"] == ["a", "b", "c"]
     assert module.model.config.id2label == {0: "a", 1: "b", 2: "c"}
-    other = ImageClassificationModule("things", ("a", "c", "b"), str(tmp_path / "vit"))
-    with pytest.raises(InputError, match=r"^--ckpt_path: must be trained on the classes a, c, b, got one .* a, b, c;"):
+    other = ImageClassificationModule("things", ["a", "c", "b"], str(tmp_path / "vit"))
+    with pytest.raises(
+        InputError, match=r"^--ckpt_path: must be trained on the classes of the data \(a, c, b\), got one .* a, b, c;"
+    ):
         other.on_load_checkpoint(checkpoint)
 
 
@@ -102,7 +104,7 @@ def test_accuracy_and_macro_f1_at_every_rank(tmp_path):
         assert module.results["macro_f1"][rank] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("labels", [(), ("a",)])
+@pytest.mark.parametrize("labels", [None, [], ["a"]])
 def test_fewer_than_two_classes_are_refused(labels):
     with pytest.raises(InputError, match=r"^model.labels: must be the names of two classes or more"):
         ImageClassificationModule(labels=labels)

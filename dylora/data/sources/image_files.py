@@ -9,7 +9,7 @@ from datasets import Dataset, Features, Image  # type: ignore[import-untyped]
 from dylora.errors import InputError
 
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
-"""Names of the folders of a split, the first that exists counts; other sources call their splits the same."""
+"""Names of the folders of a split; the first that exists counts."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class ImageSplit:
 
 
 def read_folder(data_dir: str) -> dict[str, ImageSplit]:
-    """The splits in a folder: those of its folders `train`, `validation` (or `val`, `valid`) and `test`, or one.
+    """The splits in a folder: those of its folders `train`, `validation` (or `val`, `valid`) and `test`.
 
     Args:
-        data_dir: Folder that holds a folder for each split, or, for `train` alone, a folder for each class.
+        data_dir: Folder that holds such folders, or a folder for each class: these are the training images.
 
     Raises:
         InputError: If it does not exist, or a class has no image.
@@ -46,7 +46,9 @@ def read_folder(data_dir: str) -> dict[str, ImageSplit]:
     folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise InputError("data.data_dir", "a folder", f"{data_dir!r}, which does not exist", "check the path")
-    if not (folder / "train").is_dir():
+    inner = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+    splits = {name for names in SPLIT_FOLDERS.values() for name in names}
+    if "train" not in inner and not (inner and inner <= splits):
         return {"train": _classes_in(folder)}
     found = {}
     for split, names in SPLIT_FOLDERS.items():

@@ -7,7 +7,8 @@ from datasets import ClassLabel, Dataset, Image  # type: ignore[import-untyped]
 
 from dylora.backbones import hub_logs
 from dylora.data.sources.hub import load_from_hub
-from dylora.data.sources.image_files import SPLIT_FOLDERS, ImageSplit
+from dylora.data.sources.hub_table import HubSet
+from dylora.data.sources.image_files import ImageSplit
 from dylora.errors import InputError
 
 UNKNOWN = -1
@@ -41,31 +42,26 @@ def read_parquet(
     return found
 
 
-def read_hub(
-    name: str, configuration: str | None, splits: Mapping[str, str | None], image_column: str, label_column: str
-) -> dict[str, ImageSplit]:
-    """The splits of a set on the hub.
+def read_hub(hub: HubSet, image_column: str, label_column: str) -> dict[str, ImageSplit]:
+    """The splits of a set on the hub, those of them that it has.
 
     Args:
-        name: Its repository.
-        configuration: Its configuration, where it has several.
-        splits: What it calls the splits; None takes the usual name where there is one.
+        hub: The set, and what it calls the splits.
         image_column: Column of the images.
         label_column: Column of their classes.
 
     Raises:
-        InputError: If it cannot be loaded, or lacks a split or a column.
+        InputError: If it cannot be loaded, has no training split, or lacks a column.
     """
-    data = load_from_hub(name, "a folder of class folders", configuration)
-    found = {}
-    for split, given in splits.items():
-        theirs = given or next((usual for usual in SPLIT_FOLDERS[split] if usual in data), None)
-        if theirs is not None and theirs not in data:
-            has = ", ".join(data)
-            raise InputError(f"data.{split}_split", f"a split of {name} ({has})", repr(theirs), "choose one of them")
-        if theirs is not None:
-            found[split] = _table(f"{name} ({theirs})", data[theirs], image_column, label_column)
-    return found
+    data = load_from_hub(hub.name, "a folder of class folders", hub.configuration)
+    if hub.train not in data:
+        raise InputError("data.hub.train", f"a split of {hub.name} ({', '.join(data)})", repr(hub.train), "name one")
+    names = {"train": hub.train, "validation": hub.validation, "test": hub.test}
+    there = {split: theirs for split, theirs in names.items() if theirs in data}
+    return {
+        split: _table(f"{hub.name} {theirs}", data[theirs], image_column, label_column)
+        for split, theirs in there.items()
+    }
 
 
 def _table(place: str, rows: Dataset, image_column: str, label_column: str) -> ImageSplit:

@@ -8,6 +8,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from dylora.backbones import hub_logs
 from dylora.data.images import decode
 from dylora.data.sources import image_tables
+from dylora.data.sources.hub_table import HubSet
 from dylora.data.sources.image_tables import read_hub, read_parquet
 from dylora.errors import InputError
 
@@ -94,15 +95,15 @@ def test_an_unreadable_file_is_refused_by_its_option(tmp_path, content):
         _read(path, tmp_path)
 
 
-def test_splits_of_the_hub_by_their_usual_names_or_by_those_given(monkeypatch):
+def test_splits_of_the_hub_that_are_there(monkeypatch):
     features = Features({"image": Image(), "label": ClassLabel(names=["a", "b"])})
     split = Dataset.from_dict({"image": [{"bytes": b"1"}] * 2, "label": [0, 1]}, features=features)
     data = DatasetDict({"train": split, "valid": split, "fresh": split})
     monkeypatch.setattr(image_tables, "load_from_hub", lambda *_: data)
-    usual = dict.fromkeys(("train", "validation", "test"))
-    assert list(read_hub("set", None, usual, "image", "label")) == ["train", "validation"]
-    assert list(read_hub("set", None, {**usual, "test": "fresh"}, "image", "label")) == ["train", "validation", "test"]
+    assert list(read_hub(HubSet("set"), "image", "label")) == ["train"]
+    given = HubSet("set", validation="valid", test="fresh")
+    assert list(read_hub(given, "image", "label")) == ["train", "validation", "test"]
     with pytest.raises(
-        InputError, match=r"data.test_split: must be a split of set \(train, valid, fresh\), got 'tets'"
+        InputError, match=r"data.hub.train: must be a split of set \(train, valid, fresh\), got 'trian'"
     ):
-        read_hub("set", None, {**usual, "test": "tets"}, "image", "label")
+        read_hub(HubSet("set", train="trian"), "image", "label")
