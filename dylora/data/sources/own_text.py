@@ -161,7 +161,7 @@ def held_out_rows(classes: Sequence[int], holdout: Holdout) -> list[int]:
         holdout: Share and seed.
 
     >>> held_out_rows([0, 1, 0, 0, 0, 1, 0], Holdout(0.5, 1))  # 3 (2.5, rounded up) of five, 1 of two
-    [0, 2, 5, 6]
+    [0, 3, 5, 6]
     """
     generator = torch.Generator().manual_seed(holdout.seed)
     held: list[int] = []
