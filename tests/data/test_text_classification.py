@@ -8,8 +8,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from dylora.data.base import Part
 from dylora.data.sources import hub_table
+from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.data.sources.hub_table import HubSet
-from dylora.data.sources.own_text import Holdout, held_out_rows
 from dylora.data.text_classification import TextClassificationDataModule
 from dylora.errors import InputError
 

@@ -115,7 +115,7 @@ class OwnTextSource:
             raise InputError("data.validation_share", allowed, self._holdout.share, "give a larger one")
         kept = set(held)
         chosen = held if split == "validation" else [row for row in range(len(rows)) if row not in kept]
-        return rows.select(chosen).flatten_indices(keep_in_memory=True)
+        return Dataset.from_dict(rows[chosen])
 
     def _read(self, split: str) -> Dataset:
         table = self._table(split)
