@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from dylora.backbones.quantization import quantization_of
+
 _SAMPLES_PER_TENSOR = 4096
 
 
@@ -20,12 +22,14 @@ class BackboneIdentity:
         fingerprint: Hash over the names, shapes and evenly spaced values of all frozen weights and of the buffers
             that are saved with them (running statistics), 16 hex digits.
         parameter_fingerprint: The same without the buffers, as checkpoints recorded it before there was the other.
+        quantization: How the weights are packed, such as `nf4`; the fingerprint is that of the packed weights then.
     """
 
     name: str
     revision: str | None
     fingerprint: str
     parameter_fingerprint: str
+    quantization: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
         """Plain types, for a checkpoint."""
@@ -45,7 +49,8 @@ def identify(model: nn.Module, name: str, without: Collection[str] = ()) -> Back
     saved = model.state_dict(keep_vars=True).keys() - set(without)
     buffers = {key: buffer for key, buffer in model.named_buffers() if key in saved}
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
-    return BackboneIdentity(name, revision, _fingerprint(frozen | buffers), _fingerprint(frozen))
+    prints = _fingerprint(frozen | buffers), _fingerprint(frozen)
+    return BackboneIdentity(name, revision, *prints, quantization_of(model))
 
 
 def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
