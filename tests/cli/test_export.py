@@ -8,8 +8,9 @@ from contextlib import nullcontext
 import pytest
 import tiny
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 import dylora
 from dylora.adapters.active_rank import set_rank
@@ -151,3 +152,20 @@ def test_a_folder_of_all_ranks_gives_each_of_them_and_is_exported_again(kind, ru
 def test_a_folder_of_all_ranks_takes_no_rank(run, tmp_path, refused):
     line = refused("export", run, "--rank", "2", "--format", "dylora", "--output", tmp_path / "new")
     assert "--rank: must be all for --format dylora" in line
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_ranks_are_swapped_in_one_model_of_peft(run, tmp_path):
+    output = tmp_path / "adapters"
+    main(["export", str(run), "--rank", "1,3", "--output", str(output)])
+    config = AutoConfig.from_pretrained(output / "rank_1")
+    backbone = json.loads((output / "rank_1" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    base = AutoModelForSequenceClassification.from_pretrained(backbone, config=config)
+    model = PeftModel.from_pretrained(base, output / "rank_1", adapter_name="rank_1")
+    model.load_adapter(output / "rank_3", adapter_name="rank_3")
+    rows = AutoTokenizer.from_pretrained(backbone)(["good cheap food", "the river"], padding=True, return_tensors="pt")
+    for rank in (3, 1):
+        model.set_adapter(f"rank_{rank}")
+        expected = our_logits(run, rank, backbone)
+        torch.testing.assert_close(model.eval()(**rows).logits, expected, rtol=0, atol=1e-5)
