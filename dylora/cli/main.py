@@ -50,6 +50,14 @@ def _run(arguments: list[str]) -> None:
         export(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
+        if command == "predict":
+            from dylora.cli.run_arguments import option_values
+
+            if option_values(rest, "--text") or option_values(rest, "--text_pair"):
+                from dylora.cli.ask import ask
+
+                ask(rest)
+                return
         from dylora.cli.lightning_cli import run_trainer_command
 
         quiet()  # again: Lightning's handlers are there now

@@ -71,7 +71,7 @@ def predictor_of(
         labels: Names of the classes; the module's own, if left out.
         limits: Where inputs are cut, as `AdapterRecord.limits`.
     """
-    source = {name: module.made_with.get(name) for name in ("gguf_file", "quantization")}
+    gguf_file = module.made_with.get("gguf_file")
     model = module.model
     name = place_of(module.identity["backbone"]["name"])
     record = record_of(
@@ -82,9 +82,9 @@ def predictor_of(
         decoding=getattr(module, "decoding", None),
         limits=limits,
         has_adapters=module.method.has_adapters,
-        **source,
+        gguf_file=gguf_file,
     )
-    return Predictor(model, record, _preprocessor(model, name, source["gguf_file"]))
+    return Predictor(model, record, _preprocessor(model, name, gguf_file))
 
 
 def _is_run(folder: Path) -> bool:
