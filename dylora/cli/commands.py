@@ -5,6 +5,7 @@ COMMANDS = {
     "validate": "Evaluate any ranks of a trained adapter on the validation split.",
     "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
     "predict": "Write what any ranks of a trained adapter predict.",
+    "choose": "Choose the smallest rank that is as good as the best, with evidence.",
     "sweep": "Run an experiment of many systems, tasks and seeds from one file.",
     "report": "Make the paper's tables from runs, with the paper's figures beside them.",
     "score": "Score generated texts as a data set's official scripts do.",

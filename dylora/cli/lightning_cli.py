@@ -143,6 +143,8 @@ class DyLoRACLI(LightningCLI):
                 + "; null does not."
             )
             parser.add_argument("--cut", type=str | None, default=None, help=text)
+            text = "Number of training examples that weigh the two-sided cut."
+            parser.add_argument("--cut_examples", type=int, default=1000, help=text)
         if subcommand == "predict":
             text = "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run."
             parser.add_argument("--output", type=str | None, default=None, help=text)
@@ -169,6 +171,8 @@ class DyLoRACLI(LightningCLI):
         options = self.config[self.config.subcommand]
         if kind := options.get("cut"):
             check_cut(kind)
+            if options.cut_examples < 1:
+                raise InputError("--cut_examples", "1 or more", options.cut_examples, "1000 are enough")
         options.rank_sampling.seed = int(options.seed_everything)  # it may have been chosen at random
         share(options)
 
@@ -269,6 +273,7 @@ class DyLoRACLI(LightningCLI):
             self.trainer.validate(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
             return
+        self._say_calibration()
         say(results_table("validation", model))
         if kind and self.trainer.is_global_zero:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
@@ -281,6 +286,7 @@ class DyLoRACLI(LightningCLI):
             self.trainer.test(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
             return
+        self._say_calibration()
         say(results_table("test", model))
         if len(rank_state(model.model).config.ranks) > 1:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
@@ -295,9 +301,16 @@ class DyLoRACLI(LightningCLI):
         """The cut that is asked for, once the trainer knows of it."""
         kind = self._get(self.config, "cut")
         if kind:
-            self.trainer.callbacks.append(CutAdapter(kind))  # type: ignore[attr-defined]
+            callback = CutAdapter(kind, self._get(self.config, "cut_examples"))
+            self.trainer.callbacks.append(callback)  # type: ignore[attr-defined]
             say(f"Cut: {kind}")
         return kind
+
+    def _say_calibration(self) -> None:
+        """What the two-sided cut was weighed with."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, CutAdapter) and callback.calibration:
+                say(f"Cut two-sided: {callback.calibration}")
 
     def predict(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Write what the asked ranks predict; of another module, what its own callbacks write."""

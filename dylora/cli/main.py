@@ -40,6 +40,10 @@ def _run(arguments: list[str]) -> None:
         from dylora.cli.score import score_files
 
         score_files(rest)
+    elif command == "choose":
+        from dylora.cli.choose import choose_rank
+
+        choose_rank(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
         from dylora.cli.lightning_cli import run_trainer_command

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
@@ -188,6 +188,24 @@ class CachedDataModule(LightningDataModule, ABC):
         lengths = self.rows(part)[LENGTH][:]
         sampler = train_sampler(lengths, self._train_batch_size, *self.processes(), self._seed)
         return ResumableLoader(**self._options(part, sampler, self._train_batch_size), position=self.batches_done)
+
+    def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
+        """Some training rows, the same in every run with the seed, each in one process; in a random order.
+
+        Args:
+            examples: How many rows, of all processes; the split may have fewer.
+
+        Raises:
+            InputError: If there is no training split.
+        """
+        part = self.parts("fit")[0]
+        if part not in self._made:
+            self._made[part] = self._cached(part)
+        count, place = self.processes()
+        order = torch.randperm(len(self.rows(part)), generator=torch.Generator().manual_seed(self._seed))
+        chosen = order[:examples].tolist()[place::count]
+        options = self._options(part, SequentialSampler(chosen), self._eval_batch_size)
+        return DataLoader(**{**options, "dataset": options["dataset"].select(chosen)})
 
     @override
     def val_dataloader(self) -> list[DataLoader[Any]]:

@@ -26,7 +26,9 @@ from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
 from dylora.modules.all_processes import share_findings
+from dylora.modules.outcome_keeper import OutcomeKeeper
 from dylora.rank_curve.direction import higher_is_better
+from dylora.rank_curve.kept import KeptOutcomes, Kind, can_be_kept
 from dylora.rank_curve.summary import RankSummary, summarise
 from dylora.runs.checkpoints import KEY, check_identity, identity
 
@@ -63,12 +65,16 @@ class EveryRankModule(LightningModule):
         method: What of the backbone is trained; a copy of the argument.
         eval_ranks: The ranks that are evaluated; all of the model's unless set.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
+        outcomes: Each example's outcome at each rank in the last evaluation; None where none are kept.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
         metric_names: Names of the metrics, besides the loss.
+        outcome_kind: What is kept of each example: `classes` where `losses_of` gives logits (rows, classes), `scores`
+            where it gives (rows,), `tokens` where it gives (rows, 3) of texts; None keeps nothing.
     """
 
     monitor: str
     metric_names: tuple[str, ...]
+    outcome_kind: Kind | None = None
 
     def __init__(
         self,
@@ -110,6 +116,8 @@ class EveryRankModule(LightningModule):
         self.results: dict[str, dict[int, float]] = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
         self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
+        self.outcomes: KeptOutcomes | None = None
+        self._keeper: OutcomeKeeper | None = None
         self._said = self._said_uncalled = False
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
@@ -217,6 +225,27 @@ class EveryRankModule(LightningModule):
         for rank, loss, outputs in self.outputs_at_ranks(batch):
             self._loss(rank).update(loss, rows)
             self.update_metric(self._metric(rank), outputs, batch, split)
+            self.keep_outcomes(rank, outputs, batch, split)
+
+    def keep_outcomes(self, rank: int, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Keep what each row of a batch contributes at one rank, where the kind of outcome is known."""
+        if not can_be_kept(self.outcome_kind, self.monitor):
+            return
+        if self._keeper is None:
+            self._keeper = OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
+        self._keeper.add(rank, outputs, batch, split)
+
+    def take_outcomes(self) -> KeptOutcomes | None:
+        """What was kept since the last call, by all processes, which all have to call it."""
+        if not can_be_kept(self.outcome_kind, self.monitor):
+            return None
+        keeper = self._keeper or OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
+        self._keeper = None
+        return keeper.finish()
+
+    def calibration_outputs(self, batch: Batch) -> Tensor:
+        """What the loss of a batch looks at, for the two-sided cut: logits or scores of the rows."""
+        return self.losses_of(batch, 1)[1]
 
     def figures(self, rank: int) -> dict[str, float]:
         """The metrics of one rank over all that was counted, by all processes; counting starts anew."""
@@ -320,6 +349,7 @@ class EveryRankModule(LightningModule):
 
     def _finish(self, stage: Stage) -> None:
         share_findings(rank_state(self.model).row_checks)
+        self.outcomes = self.take_outcomes()
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
             for name, value in self.figures(rank).items():

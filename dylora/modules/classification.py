@@ -38,6 +38,7 @@ class SequenceClassificationModule(EveryRankModule):
     ) -> None:
         self.task = get_task(task)
         self.monitor, self.metric_names = self.task.monitor, self.task.metrics
+        self.outcome_kind = "scores" if self.task.is_regression else "classes"
         model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
