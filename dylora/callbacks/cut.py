@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from dylora.adapters.cuts import Cut, cut
+from dylora.adapters.sensitivity import Sensitivities
 from dylora.callbacks.calibration import Calibration, calibrate
 from dylora.modules.base import EveryRankModule
 
@@ -48,10 +49,13 @@ class CutAdapter(Callback):
         """Restore."""
         self._block.close()
 
+    def sensitivities(self, trainer: Trainer, module: EveryRankModule) -> Sensitivities | None:
+        """What weighs the two-sided cut, gathered once; None for another cut."""
+        if self.kind == "two-sided" and self.calibration is None:
+            self.calibration = calibrate(trainer, module, self.examples)
+        return self.calibration.sensitivities if self.calibration else None
+
     def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not isinstance(pl_module, EveryRankModule):
             raise TypeError("CutAdapter needs a module with DyLoRA adapters (EveryRankModule)")
-        if self.kind == "two-sided" and self.calibration is None:
-            self.calibration = calibrate(trainer, pl_module, self.examples)
-        sensitivities = self.calibration.sensitivities if self.calibration else None
-        self._block.enter_context(cut(pl_module.model, self.kind, sensitivities))
+        self._block.enter_context(cut(pl_module.model, self.kind, self.sensitivities(trainer, pl_module)))

@@ -6,6 +6,7 @@ COMMANDS = {
     "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
     "predict": "Write what any ranks of a trained adapter predict.",
     "choose": "Choose the smallest rank that is as good as the best, with evidence.",
+    "budget": "Share a budget of ranks out over the modules of a trained adapter.",
     "sweep": "Run an experiment of many systems, tasks and seeds from one file.",
     "report": "Make the paper's tables from runs, with the paper's figures beside them.",
     "score": "Score generated texts as a data set's official scripts do.",

@@ -55,8 +55,17 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
         InputError: If the arguments are wrong.
     """
     command, *options = complete_arguments(arguments)
+    run_cli(DyLoRACLI, command, options)
+
+
+def run_cli(cli: "type[DyLoRACLI]", command: str, options: Sequence[str]) -> None:
+    """Run a subcommand of Lightning's CLI or of a class made of it, with the default model and data.
+
+    Raises:
+        InputError: If the options are wrong.
+    """
     try:
-        DyLoRACLI([command, *DEFAULTS, *options])
+        cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
         fail(f"--trainer: {error} Check the trainer's options.")
 

@@ -44,6 +44,11 @@ def _run(arguments: list[str]) -> None:
         from dylora.cli.choose import choose_rank
 
         choose_rank(rest)
+    elif command == "budget":
+        from dylora.cli.budget import share_budget
+
+        quiet()  # again: Lightning's handlers are there now
+        share_budget(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
         from dylora.cli.lightning_cli import run_trainer_command

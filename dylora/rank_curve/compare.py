@@ -55,5 +55,6 @@ def compare(
         for rank, *row in zip(second.ranks, values, low - margins, high + margins, strict=True)
     }
     mean_low, mean_high = np.quantile(draws.mean(1), tails)
-    mean = Interval(float(values.mean()), float(mean_low), float(mean_high))
+    margin = float(margins.mean())
+    mean = Interval(float(values.mean()), float(mean_low) - margin, float(mean_high) + margin)
     return Comparison(dict(zip(second.ranks, result.values[count:].tolist(), strict=True)), gains, mean)

@@ -3,6 +3,7 @@
 import os
 import zipfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,7 +66,7 @@ def read_outcomes(path: Path) -> OutcomesRecord:
         allowed = "a run that kept each example's outcomes (outcomes.npz)"
         raise InputError("RUN", allowed, f"{str(path.parent)!r}, which has none", _FIX)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         return _record(content)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
