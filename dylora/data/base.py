@@ -204,7 +204,7 @@ class CachedDataModule(LightningDataModule, ABC):
         count, place = self.processes()
         order = torch.randperm(len(self.rows(part)), generator=torch.Generator().manual_seed(self._seed))
         chosen = order[:examples].tolist()[place::count]
-        options = self._options(part, SequentialSampler(chosen), self._eval_batch_size)
+        options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
         return DataLoader(**{**options, "dataset": options["dataset"].select(chosen)})
 
     @override

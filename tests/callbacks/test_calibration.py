@@ -81,7 +81,7 @@ def test_a_regression_weighs_by_its_scores(backbone, loader, trainer):
 
 
 def test_a_language_model_weighs_its_labelled_tokens(tmp_path):
-    backbone = tiny_text.save_backbone(tmp_path / "backbone")
+    backbone = tiny_text.save_writer(tmp_path / "backbone")
     module = GenerationModule("restaurants", backbone, adapter=DyLoRAConfig(max_rank=4), decoding="greedy").eval()
     data = tiny_text.Restaurants()
     module.bind(data)
