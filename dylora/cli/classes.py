@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from dylora.data.glue import GLUEDataModule
+from dylora.data.prompt import PromptDataModule
 from dylora.data.table_to_text import (
     DARTDataModule,
     E2EDataModule,
@@ -28,6 +29,7 @@ DATA: tuple[type[LightningDataModule], ...] = (
     WebNLGDataModule,
     DARTDataModule,
     RestaurantTextDataModule,
+    PromptDataModule,
 )
 METHODS: tuple[type[Method], ...] = (Adapter, FullFineTuning, FLOP)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dylora.data.base import CachedDataModule as CachedDataModule
     from dylora.data.glue import GLUEDataModule as GLUEDataModule
+    from dylora.data.prompt import PromptDataModule as PromptDataModule
     from dylora.data.table_to_text import DARTDataModule as DARTDataModule
     from dylora.data.table_to_text import E2EDataModule as E2EDataModule
     from dylora.data.table_to_text import RestaurantTextDataModule as RestaurantTextDataModule
@@ -19,6 +20,7 @@ _HOMES = {
     "DARTDataModule": "dylora.data.table_to_text",
     "E2EDataModule": "dylora.data.table_to_text",
     "GLUEDataModule": "dylora.data.glue",
+    "PromptDataModule": "dylora.data.prompt",
     "RestaurantTextDataModule": "dylora.data.table_to_text",
     "WebNLGDataModule": "dylora.data.table_to_text",
 }

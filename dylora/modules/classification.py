@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
+from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_classifier
+from dylora.backbones.quantization import Quantization
 from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.tasks import get_task
@@ -25,6 +27,8 @@ class SequenceClassificationModule(EveryRankModule):
         adapter: Shape, scaling and place of the adapters.
         keep_head: Keep the task head of a backbone that was fine-tuned before on labels like these; else its head is
             made anew.
+        quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
+            the adapters and the head keep fp32. Merging is not possible then.
         **options: As for every module that is evaluated at every rank.
     """
 
@@ -34,15 +38,22 @@ class SequenceClassificationModule(EveryRankModule):
         backbone: str = "builtin/roberta",
         adapter: DyLoRAConfig = DyLoRAConfig(),  # noqa: B008 (frozen)
         keep_head: bool = False,
+        quantization: Quantization | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         self.task = get_task(task)
         self.monitor, self.metric_names = self.task.monitor, self.task.metrics
         self.outcome_kind = "scores" if self.task.is_regression else "classes"
-        model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
+        model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
+
+    @property
+    @override
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their ids; empty for a score."""
+        return self.task.labels
 
     def build_metric(self) -> Metric:
         """The task's metrics."""

@@ -98,7 +98,7 @@ def test_the_words_at_the_end_of_training(backbone, tmp_path, capsys):
     assert f"Chosen rank: {chosen['rank']} (accuracy " in out
     assert chosen["statement"] in out
     assert "Cut svd,       against as trained, mean over the ranks: " in out
-    assert "statistics over 160 training examples in " in out
+    assert "statistics over 40 training examples in " in out
 
 
 def test_a_resumed_run_has_the_outcomes_of_the_best_epoch_before(backbone, tmp_path):
