@@ -40,6 +40,7 @@ class SaveConfig(SaveConfigCallback):
         """Write `config.yaml`; where a resumed run came from is none of its options."""
         config = self.config.clone()
         config.ckpt_path = None
+        config.pop("init_from", None)
         self.parser.save(config, str(self.folder / CONFIG), skip_none=False, overwrite=True, multifile=False)
 
 

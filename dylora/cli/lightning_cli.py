@@ -35,6 +35,7 @@ from dylora.cli.fit import (
     run_folder,
     run_loggers,
 )
+from dylora.cli.initial import start_from
 from dylora.cli.links import check_task, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
@@ -143,6 +144,9 @@ class DyLoRACLI(LightningCLI):
             else "Checkpoint to evaluate; the run's best by default."
         )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
+        if subcommand == "fit":
+            text = "Run or checkpoint whose adapter, of the same or a smaller range, training starts from."
+            parser.add_argument("--init_from", type=str | None, default=None, help=text)
         if subcommand in EVALUATIONS:
             text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
             parser.add_argument("--rank", type=str, default="all", help=text)
@@ -199,6 +203,8 @@ class DyLoRACLI(LightningCLI):
         """Check what only the built classes can tell, and choose the ranks to evaluate."""
         options = self.config[self.subcommand]
         check_task(options, self.datamodule)
+        if self.subcommand == "fit" and options.init_from:
+            self._start_from(options.init_from)
         if self.subcommand not in EVALUATIONS:
             return
         kind, model = options.get("cut"), self.model
@@ -211,6 +217,14 @@ class DyLoRACLI(LightningCLI):
             name, given = ("--cut", kind) if kind else ("--rank", options.rank)
             allowed = f"left out for {type(model).__name__}, which has no ranks"
             raise InputError(name, allowed, given, "leave it out")
+
+    def _start_from(self, place: str) -> None:
+        if self._get(self.config, "ckpt_path"):
+            raise InputError("--init_from", "left out with --ckpt_path", place, "give one of the two")
+        if not isinstance(self.model, EveryRankModule):
+            allowed = f"left out for {type(self.model).__name__}, which has no ranks"
+            raise InputError("--init_from", allowed, place, "leave it out")
+        say(start_from(self.model, place))
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
