@@ -1,7 +1,7 @@
 """Lightning data modules of the table-to-text sets: rows to train on, prompts to generate from."""
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
@@ -50,6 +50,8 @@ class TableToTextDataModule(CachedDataModule):
     Raises:
         InputError: If a number is out of range.
     """
+
+    kind: ClassVar[str] = "texts"
 
     def __init__(
         self,

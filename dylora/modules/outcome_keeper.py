@@ -50,12 +50,16 @@ class OutcomeKeeper:
     def finish(self) -> KeptOutcomes | None:
         """The outcomes of all processes in the order of the data, each example once; None if there was none.
 
+        None too for a metric that can only be computed again for two classes, where there are more.
+
         Rows without an `index` stand in the order in which they were counted. Counting starts anew. All processes of a
         distributed run have to call it.
         """
         shares = [share for share in from_all_processes([self._share()]) if share is not None]
         self._outcomes, self._examples, self._first = {}, [], None
         if not shares:
+            return None
+        if self.metric in _OF_TWO_CLASSES and any(_has_more(share) for share in shares):
             return None
         split, index, expected = (np.concatenate([share[name] for share in shares]) for name in _OF_EXAMPLES)
         ranks = sorted(shares[0]["values"])
@@ -86,6 +90,7 @@ class OutcomeKeeper:
         }
 
 
+_OF_TWO_CLASSES = ("f1", "matthews")
 _OF_EXAMPLES = ("split", "index", "expected")
 
 
@@ -93,6 +98,10 @@ def _outcome(kind: Kind, outputs: Tensor) -> Tensor:
     if kind == "classes":
         return outputs.argmax(-1)
     return outputs.reshape(-1) if kind == "scores" else outputs
+
+
+def _has_more(share: dict[str, Any]) -> bool:
+    return max(int(rows.max()) for rows in (share["expected"], *share["values"].values())) > 1
 
 
 def _compact(values: Tensor) -> ndarray:

@@ -15,7 +15,7 @@ Kind = Literal["classes", "scores", "tokens"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "classes": ("accuracy", "f1", "matthews", "macro_f1"),
-    "scores": ("pearson", "spearman", "mse"),
+    "scores": ("pearson", "spearman", "mse", "mae"),
     "tokens": ("perplexity", "loss", "token_accuracy"),
 }
 
