@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 from typing_extensions import override
 
-from dylora.adapters.active_rank import rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import unread_pooler
@@ -268,6 +268,30 @@ class EveryRankModule(FromCheckpoint):
         for ranks in self._chunks(self.eval_ranks, size if stacks else 1):
             losses, outputs = self._run(batch, ranks)
             yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
+
+    def outputs_at_own_ranks(self, batch: Batch) -> Tensor:
+        """Outputs (rows, …) of a batch whose rows each have a rank of their own: `rank` (rows,), 1-based.
+
+        One forward with one copy of the weights. A model that does not keep the rows of a batch apart runs the rows of
+        one rank at a time.
+
+        Raises:
+            InputError: If a rank is none that the adapter is trained at.
+        """
+        ranks, rest = batch["rank"], {key: value for key, value in batch.items() if key != "rank"}
+        check_rank(ranks, rank_state(self.model).config.ranks)
+        distinct = sorted(set(ranks.tolist()))
+        stacks = may_stack(self.model, "forward", distinct, lambda some: self._run(rest, some)[1])
+        self._say_if_refuted()
+        if stacks:
+            with use_rank(self.model, ranks if len(distinct) > 1 else distinct[0]):
+                return self.losses_of(rest, 1)[1]
+        places = [(ranks == rank).nonzero().flatten() for rank in distinct]
+        parts = [
+            self._run({key: value[place] for key, value in rest.items()}, [rank])[1]
+            for rank, place in zip(distinct, places, strict=True)
+        ]
+        return torch.cat(parts)[torch.cat(places).argsort()]
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
         """The named optimizer with linear warm-up and decay, stepped every optimizer step.
