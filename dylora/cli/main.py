@@ -40,6 +40,15 @@ def _run(arguments: list[str]) -> None:
         from dylora.cli.score import score_files
 
         score_files(rest)
+    elif command == "choose":
+        from dylora.cli.choose import choose_rank
+
+        choose_rank(rest)
+    elif command == "budget":
+        from dylora.cli.budget import share_budget
+
+        quiet()  # again: Lightning's handlers are there now
+        share_budget(rest)
     elif command == "convert":
         from dylora.cli.convert import convert_peft
 

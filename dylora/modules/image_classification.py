@@ -37,6 +37,7 @@ class ImageClassificationModule(ClassificationModule):
     """
 
     kind: ClassVar[str] = "images"
+    outcome_kind = "classes"
 
     def __init__(
         self,
