@@ -20,11 +20,12 @@ from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
+from dylora.adapters.running_statistics import trained_buffers
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
-from dylora.modules.all_processes import share_findings
+from dylora.modules.all_processes import share_findings, take_from_first
 from dylora.modules.from_checkpoint import MODULE, FromCheckpoint
 from dylora.modules.outcome_keeper import OutcomeKeeper
 from dylora.rank_curve.direction import higher_is_better
@@ -122,8 +123,14 @@ class EveryRankModule(FromCheckpoint):
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
-        # Nothing in the buffers changes in training; broadcasting them hangs where processes have unequal shards.
-        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """The names of all buffers, which torch (2.8 to 2.13) leaves alone then.
+
+        It would broadcast them before every forward, which hangs where processes have unequal shards to evaluate.
+        """
+        return [name for name, _ in self.named_buffers()]
 
     def build_metric(self) -> Metric:
         """A fresh metric for one rank; its `compute()` gives a dict of floats."""
@@ -176,6 +183,12 @@ class EveryRankModule(FromCheckpoint):
         for name, value in figures.items():
             self.log(f"train/{name}", value)
         return loss
+
+    @override
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Give all processes the running statistics of the first, as DDP does where it broadcasts buffers."""
+        if self.trainer.world_size > 1:
+            take_from_first(trained_buffers(self).values())
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Count one batch at every rank."""

@@ -88,3 +88,15 @@ def test_two_processes_share_ranks_adapters_and_the_figures_of_one(options, tmp_
         for some in records:
             hits = sum(record["ranks"][rank]["label"] == label for record, label in zip(some, labels, strict=True))
             assert logged["accuracy"][rank] == hits / 37
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_trained_heads_running_statistics(options, tmp_path):
+    """Moved by other rows in each process; evaluated in five batches by one process and in four by the other."""
+    _write_rte(tmp_path / "glue", "dev.tsv", 33)
+    own = ["--model.method=own_project.NormalisedHead", "--trainer.strategy=ddp", "--trainer.devices=2"]
+    _command(["fit", *options, *own], tmp_path)
+    states = [torch.load(tmp_path / "record" / f"process_{i}.pt", weights_only=True) for i in (0, 1)]
+    name = "model.classifier.dropout.running_mean"
+    assert states[0][name].abs().min() > 0
+    assert [key for key, tensor in states[0].items() if not torch.equal(tensor, states[1][key])] == []
