@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from dylora.data.glue import GLUEDataModule
 from dylora.data.image_classification import ImageClassificationDataModule
+from dylora.data.prompt import PromptDataModule
 from dylora.data.table_to_text import (
     DARTDataModule,
     E2EDataModule,
@@ -37,6 +38,7 @@ DATA: tuple[type[LightningDataModule], ...] = (
     DARTDataModule,
     RestaurantTextDataModule,
     ImageClassificationDataModule,
+    PromptDataModule,
 )
 METHODS: tuple[type[Method], ...] = (Adapter, FullFineTuning, FLOP)
 

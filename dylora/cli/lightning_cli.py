@@ -39,6 +39,7 @@ from dylora.cli.links import check_kinds, check_task, labels_from, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
+from dylora.cli.templates import quoted_templates
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
@@ -54,7 +55,7 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
     Raises:
         InputError: If the arguments are wrong.
     """
-    command, *options = complete_arguments(arguments)
+    command, *options = quoted_templates(complete_arguments(arguments))
     try:
         DyLoRACLI([command, *DEFAULTS, *options])
     except MisconfigurationException as error:

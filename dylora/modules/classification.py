@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_classifier
+from dylora.backbones.quantization import Quantization
 from dylora.modules.classification_base import ClassificationModule, monitored
 from dylora.tasks import task_for
 
@@ -21,6 +22,8 @@ class SequenceClassificationModule(ClassificationModule):
             Taken from the data on the command line.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by: of classes `accuracy`, `macro_f1`
             or `matthews`, of scores `pearson`, `spearman` or `mae`; null takes the task's first.
+        quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
+            the adapters and the head keep fp32. Merging is not possible then.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -40,11 +43,12 @@ class SequenceClassificationModule(ClassificationModule):
         keep_head: bool = False,
         labels: list[str] | None = None,
         monitor: str | None = None,
+        quantization: Quantization | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         self.task = task_for(task, labels)
         self.monitor, self.metric_names = monitored(self.task, monitor), self.task.metrics
-        model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
+        model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)

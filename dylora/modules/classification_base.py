@@ -27,6 +27,12 @@ class ClassificationModule(EveryRankModule):
 
     task: Task
 
+    @property
+    @override
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their ids; empty for a score."""
+        return self.task.labels
+
     def logits(self, inputs: Batch) -> Tensor:
         """Class logits (rows, classes), or (rows, 1) for a score."""
         return cast(Tensor, self.model(**inputs).logits)

@@ -5,7 +5,7 @@ LOWER_IS_BETTER = ("loss", "perplexity", "ter_", "mae")
 
 OF_HUNDRED = (
     *("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"),
-    *("bleu", "meteor", "rouge_l", "token_accuracy"),
+    *("bleu", "meteor", "rouge_l", "exact_match", "token_accuracy"),
 )
 """Beginnings of the names of shares and correlations, which the paper prints times 100; the others as they are."""
 

@@ -11,7 +11,8 @@ import torch
 
 from dylora.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)  # format 1 does not say how its module was made
 KEY = "dylora"
 
 
@@ -35,7 +36,7 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
     Raises:
         InputError: Naming both sides of the first difference.
     """
-    if found is None or found.get("format") != FORMAT:
+    if found is None or found.get("format") not in _READABLE:
         given = "none" if found is None else f"format {found.get('format')}"
         raise InputError("--ckpt_path", f"a dylora checkpoint of format {FORMAT}", given, "give a file that fit wrote")
     if found["task"] != expected["task"]:
