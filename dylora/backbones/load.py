@@ -49,7 +49,7 @@ def load_classifier(
     """
     config = _config(name, {})  # without a network this alone fails, after one round of retries and not one a file
     packed = _quantized(AutoModelForSequenceClassification, config, quantization)
-    return _with_head(AutoModelForSequenceClassification, name, num_outputs, keep_head, packed)
+    return _with_head(AutoModelForSequenceClassification, name, num_outputs, keep_head, **packed)
 
 
 def load_image_classifier(
@@ -79,7 +79,7 @@ def load_image_classifier(
         given = f"{name!r}, which takes {channels}"
         raise InputError("model.backbone", "a model of images with 3 channels", given, "choose another backbone")
     packed = _quantized(AutoModelForImageClassification, config, quantization)
-    return _with_head(AutoModelForImageClassification, name, num_outputs, keep_head, packed)
+    return _with_head(AutoModelForImageClassification, name, num_outputs, keep_head, **packed)
 
 
 def _with_head(
@@ -87,7 +87,7 @@ def _with_head(
     name: str,
     outputs: int,
     keep_head: bool,
-    packed: dict[str, Any],
+    **packed: Any,  # noqa: ANN401
 ) -> tuple[PreTrainedModel, list[str]]:
     """A model with a head that it brings, or a new one, and the names of the parameters that are new."""
     model, missing, mismatched = _load(auto_class, name, num_labels=outputs, **packed)

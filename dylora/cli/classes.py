@@ -37,8 +37,8 @@ DATA: tuple[type[LightningDataModule], ...] = (
     WebNLGDataModule,
     DARTDataModule,
     RestaurantTextDataModule,
-    ImageClassificationDataModule,
     PromptDataModule,
+    ImageClassificationDataModule,
 )
 METHODS: tuple[type[Method], ...] = (Adapter, FullFineTuning, FLOP)
 

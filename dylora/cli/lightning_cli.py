@@ -35,7 +35,7 @@ from dylora.cli.fit import (
     run_folder,
     run_loggers,
 )
-from dylora.cli.links import check_kinds, check_task, labels_from, share
+from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
@@ -164,7 +164,7 @@ class DyLoRACLI(LightningCLI):
         """
         options = self.config[self.config.subcommand]
         if options.ckpt_path:
-            labels_from(read_checkpoint(options.ckpt_path), options)
+            fill_in_from(read_checkpoint(options.ckpt_path), options)
 
     @override
     def before_instantiate_classes(self) -> None:

@@ -7,6 +7,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 
 from dylora.cli.classes import DATA, MODELS, class_at, options_of
+from dylora.data.sentence_task import SentenceTaskDataModule
 from dylora.errors import InputError
 from dylora.runs.checkpoints import KEY
 
@@ -54,8 +55,8 @@ def check_kinds(options: Namespace) -> None:
     raise InputError("--data", f"a data module of {wanted} for {model.__name__} ({fitting})", data.__name__, fix)
 
 
-def labels_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
-    """Fill in the classes of the data, in place, with those that a checkpoint was trained on.
+def fill_in_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
+    """Fill in name and classes of a user's own texts, in place, with those that a checkpoint was trained on.
 
     So an evaluation needs no training file, and its classes have the ids that the model gives them.
 
@@ -63,9 +64,13 @@ def labels_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
         checkpoint: The checkpoint that is evaluated.
         options: The parsed options of the command.
     """
-    data, labels = arguments(options, "data"), checkpoint.get(KEY, {}).get("labels")
-    if labels and data.get("labels", labels) is None:
-        data["labels"] = list(labels)
+    trained = checkpoint.get(KEY, {})
+    if not (options.get("data") and issubclass(class_at(options.data.class_path), SentenceTaskDataModule)):
+        return
+    data = arguments(options, "data")
+    for name, value in (("name", trained.get("task")), ("labels", trained.get("labels"))):
+        if value and name in data and data[name] is None:
+            data[name] = value
 
 
 def check_task(options: Namespace, data: LightningDataModule | None) -> None:

@@ -4,8 +4,17 @@ LOWER_IS_BETTER = ("loss", "perplexity", "ter_", "mae")
 """Beginnings of the names of the metrics that are better when lower; all others are better when higher."""
 
 OF_HUNDRED = (
-    *("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"),
-    *("bleu", "meteor", "rouge_l", "exact_match", "token_accuracy"),
+    "accuracy",
+    "f1",
+    "macro_f1",
+    "matthews",
+    "pearson",
+    "spearman",
+    "bleu",
+    "meteor",
+    "rouge_l",
+    "exact_match",
+    "token_accuracy",
 )
 """Beginnings of the names of shares and correlations, which the paper prints times 100; the others as they are."""
 
