@@ -222,6 +222,11 @@ class CachedDataModule(LoaderDataModule):
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self._made: dict[Part, Dataset] = {}
 
+    @property
+    def input_limits(self) -> dict[str, int]:
+        """Where rows are cut, by the names of the options; kept in checkpoints."""
+        return {"max_length": self._max_length}
+
     @abstractmethod
     def cache_key(self, part: Part) -> tuple[str, ...]:
         """Everything that decides what the rows of a part are."""
@@ -249,11 +254,6 @@ class CachedDataModule(LoaderDataModule):
         """The number of tokens of each row."""
         found: list[int] = self.rows(part)[LENGTH][:]
         return found
-
-    @property
-    def input_limits(self) -> dict[str, int]:
-        """Where rows are cut, by the names of the options; kept in checkpoints."""
-        return {"max_length": self._max_length}
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
