@@ -15,6 +15,7 @@ from dylora.data.table_to_text import (
     RestaurantTextDataModule,
     WebNLGDataModule,
 )
+from dylora.data.text_classification import TextClassificationDataModule
 from dylora.methods.adapter import Adapter
 from dylora.methods.flop import FLOP
 from dylora.methods.full import FullFineTuning
@@ -25,6 +26,7 @@ from dylora.modules.generation import GenerationModule
 MODELS: tuple[type[LightningModule], ...] = (SequenceClassificationModule, GenerationModule)
 DATA: tuple[type[LightningDataModule], ...] = (
     GLUEDataModule,
+    TextClassificationDataModule,
     E2EDataModule,
     WebNLGDataModule,
     DARTDataModule,

@@ -35,7 +35,7 @@ from dylora.cli.fit import (
     run_folder,
     run_loggers,
 )
-from dylora.cli.links import check_task, share
+from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
@@ -125,6 +125,7 @@ class DyLoRACLI(LightningCLI):
         parser.add_class_arguments(RankSamplingCallback, "rank_sampling")
         parser.link_arguments("seed_everything", "rank_sampling.seed", compute_fn=int)
         parser.link_arguments("data.task_name", "model.init_args.task", apply_on="instantiate")
+        parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -161,8 +162,9 @@ class DyLoRACLI(LightningCLI):
 
         Lightning would take hyper-parameters from it here, over those of the command line.
         """
-        if path := self.config[self.config.subcommand].ckpt_path:
-            read_checkpoint(path)
+        options = self.config[self.config.subcommand]
+        if options.ckpt_path:
+            fill_in_from(read_checkpoint(options.ckpt_path), options)
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -171,6 +173,7 @@ class DyLoRACLI(LightningCLI):
         if kind := options.get("cut"):
             check_cut(kind)
         options.rank_sampling.seed = int(options.seed_everything)  # it may have been chosen at random
+        check_kinds(options)
         share(options)
 
     @override
@@ -311,7 +314,8 @@ class DyLoRACLI(LightningCLI):
         if not self.trainer.is_global_zero or not isinstance(model, EveryRankModule):
             return
         chosen = self._get(self.config, "output")
-        for path in write_predictions(collected, Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"):
+        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
+        for path in write_predictions(collected, folder, self.datamodule):
             say(f"Written: {path}")
         for path in submission.write(collected.records) if submission else ():
             say(f"Written: {path}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dylora.data.table_to_text import E2EDataModule as E2EDataModule
     from dylora.data.table_to_text import RestaurantTextDataModule as RestaurantTextDataModule
     from dylora.data.table_to_text import WebNLGDataModule as WebNLGDataModule
+    from dylora.data.text_classification import TextClassificationDataModule as TextClassificationDataModule
 
 _HOMES = {
     "CachedDataModule": "dylora.data.base",
@@ -22,6 +23,7 @@ _HOMES = {
     "GLUEDataModule": "dylora.data.glue",
     "PromptDataModule": "dylora.data.prompt",
     "RestaurantTextDataModule": "dylora.data.table_to_text",
+    "TextClassificationDataModule": "dylora.data.text_classification",
     "WebNLGDataModule": "dylora.data.table_to_text",
 }
 __all__ = sorted(_HOMES)

@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +132,15 @@ class CachedDataModule(LightningDataModule, ABC):
     def rows(self, part: Part) -> Dataset:
         """The rows that the loader of a part goes over, after `setup`."""
         return self._made[part]
+
+    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """What rows are in words, for files of predictions: texts and, where known, what is right; here nothing.
+
+        Args:
+            split: Name of the split.
+            indices: The rows' `index`.
+        """
+        return [{} for _ in indices]
 
     def split_names(self, stage: str) -> tuple[str, ...]:
         """The splits that a stage reads; of a stage other than `fit`, in the order of its loaders.

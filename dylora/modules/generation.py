@@ -1,7 +1,7 @@
 """Language models that write text: perplexity, and generated text with its scores, at every rank."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +84,8 @@ class GenerationModule(EveryRankModule):
             data, from all processes. Empty where nothing was generated.
         unavailable: Scores that the last evaluation lacks since what they need is not installed.
     """
+
+    kind: ClassVar[str] = "texts"
 
     monitor = "perplexity"
 

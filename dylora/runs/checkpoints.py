@@ -42,6 +42,12 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
     if found["task"] != expected["task"]:
         fix = f"set --data.task {found['task']} (for text, choose --data), or choose another checkpoint"
         raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
+    labels = expected.get("labels")  # files from before they were kept do not have them
+    if labels is not None and found.get("labels", labels) != labels:
+        given = f"one trained on {', '.join(found['labels']) or 'scores'}"
+        fix = "leave --data.labels out, train on this data, or choose another checkpoint"
+        allowed = f"trained on the classes of the data ({', '.join(labels) or 'scores'})"
+        raise InputError("--ckpt_path", allowed, given, fix)
     theirs, ours = found["backbone"], expected["backbone"]
     if theirs.get("quantization") != ours.get("quantization"):
         allowed = f"trained on a backbone with quantization {ours.get('quantization')}"
