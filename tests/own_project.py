@@ -74,6 +74,22 @@ class Count(Callback):
         self.path.write_text(str(trainer.global_step))
 
 
+class SaveAt(Callback):
+    """Save a checkpoint after a step.
+
+    Args:
+        step: The step.
+        path: Where to.
+    """
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
 class Broken(LightningDataModule):
     """Data that cannot be built."""
 

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 from chat_tokenizers import CHATML
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import dylora
 from dylora.assets import asset_path
@@ -73,7 +73,7 @@ def test_conversations_are_trained_on_and_answered_at_every_rank(options, chat_b
     run = tmp_path / "logs" / "talks" / "version_0"
     metrics = tiny.metrics_of(run)["last"]["metrics"]
     assert {"perplexity", "token_accuracy", "bleu", "rouge_l", "exact_match"} <= set(metrics)
-    assert set(metrics["perplexity"]["ranks"] if "ranks" in metrics["perplexity"] else metrics["perplexity"]) >= {"1"}
+    assert {"1", "2"} <= set(metrics["perplexity"])
     capsys.readouterr()
     main(["test", "--config", str(run / "config.yaml"), "--rank", "1,2"])
     assert "exact_match" in capsys.readouterr().out
@@ -92,6 +92,21 @@ def test_packed_pairs_in_a_template_train(options, tmp_path):
     files = {"data.train_file": file, "data.validation_file": file}
     main(["fit", *options(**files, **changes, **{"data.generate_examples": 0})])
     assert tiny.metrics_of(tmp_path / "logs" / "own" / "version_0")["metric"] == "perplexity"
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "mistral", "qwen2", "gemma", "t5", "bart"])
+def test_every_family_learns_pairs_and_writes_at_every_rank(options, make_model, tmp_path, family):
+    auto = AutoModelForSeq2SeqLM if family in ("t5", "bart") else AutoModelForCausalLM
+    backbone, tokenizer = str(tmp_path / family), AutoTokenizer.from_pretrained(asset_path("gpt2"))
+    with hub_logs.quiet():
+        make_model(family, auto, vocab_size=len(tokenizer)).save_pretrained(backbone)
+        tokenizer.save_pretrained(backbone)
+    rows = [{"prompt": f"a {word} {n}", "completion": f"The {word}."} for n, word in enumerate(WORDS * 3)]
+    files = {"data.train_file": write(tmp_path / "own.jsonl", rows), "data.max_length": 24}
+    main(["fit", *options(**files, **{"model.backbone": backbone, "model.max_new_tokens": 3})])
+    metrics = tiny.metrics_of(tmp_path / "logs" / "own" / "version_0")["last"]["metrics"]
+    for name in ("perplexity", "token_accuracy", "bleu", "rouge_l", "exact_match"):
+        assert {"1", "2"} <= set(metrics[name])
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 
+from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.data.sources.hub_table import HubSet, read_hub_split
 from dylora.data.sources.labelled_text import class_ids, class_names, find_text_columns, scores, texts
 from dylora.data.sources.table import Table
@@ -37,19 +37,6 @@ class Columns:
     label: str
     task_type: TaskType
     labels: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """Validation rows that are split off the training rows.
-
-    Attributes:
-        share: Share of the rows, of each class alike, inside (0, 1).
-        seed: Seed of their choice.
-    """
-
-    share: float
-    seed: int
 
 
 class OwnTextSource:
@@ -151,22 +138,3 @@ class OwnTextSource:
             table = read_hub_split(self._hub, origin) if self._hub else read_table(file, f"data.{split}_file")
             self._tables[split] = table
         return self._tables[split]
-
-
-def held_out_rows(classes: Sequence[int], holdout: Holdout) -> list[int]:
-    """The rows of a share of each class, at least one of it left out; the same whenever seed and rows are.
-
-    Args:
-        classes: The class of each row.
-        holdout: Share and seed.
-
-    >>> held_out_rows([0, 1, 0, 0, 0, 1, 0], Holdout(0.5, 1))  # 3 (2.5, rounded up) of five, 1 of two
-    [0, 2, 5, 6]
-    """
-    generator = torch.Generator().manual_seed(holdout.seed)
-    held: list[int] = []
-    for which in sorted(set(classes)):
-        rows = [row for row, found in enumerate(classes) if found == which]
-        count = min(int(holdout.share * len(rows) + 0.5), len(rows) - 1)
-        held += [rows[place] for place in torch.randperm(len(rows), generator=generator)[:count].tolist()]
-    return sorted(held)
