@@ -5,7 +5,7 @@ from typing import Any
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
-from dylora.callbacks.predictions import CollectPredictions, write_json_lines
+from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.summary import summarise
@@ -90,11 +90,25 @@ def _why_not_kept(run: Path, path: Path, checkpoint: Path, share: float | int, m
     return None
 
 
-def write_predictions(collected: CollectPredictions, folder: Path) -> list[Path]:
-    """A JSON Lines file a split; an existing file is kept and the new one numbered."""
+def write_predictions(collected: CollectPredictions, folder: Path, data: object = None) -> list[Path]:
+    """A JSON Lines file a split; an existing file is kept and the new one numbered.
+
+    Args:
+        collected: What was predicted.
+        folder: Where the files go.
+        data: The data module, whose `described(split, indices)` says what rows are in words, if it has one.
+    """
     paths = []
     for split, records in collected.records.items():
         path = free_path(folder / f"{split}.jsonl")
-        write_json_lines(path, records)
+        write_json_lines(path, _in_words(split, records, data))
         paths.append(path)
     return paths
+
+
+def _in_words(split: str, records: list[Record], data: object) -> list[Record]:
+    """The records with what the data says of their rows behind their indices."""
+    if not hasattr(data, "described"):
+        return records
+    words = data.described(split, [record["index"] for record in records])
+    return [{"index": record["index"], **said, **record} for record, said in zip(records, words, strict=True)]

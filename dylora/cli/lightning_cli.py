@@ -350,7 +350,8 @@ class DyLoRACLI(LightningCLI):
         if not self.trainer.is_global_zero or not isinstance(model, EveryRankModule):
             return
         chosen = self._get(self.config, "output")
-        for path in write_predictions(collected, Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"):
+        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
+        for path in write_predictions(collected, folder, self.datamodule):
             say(f"Written: {path}")
         for path in submission.write(collected.records) if submission else ():
             say(f"Written: {path}")

@@ -242,6 +242,15 @@ class CachedDataModule(LoaderDataModule):
         """The rows of a part with all their columns, after `setup`."""
         return self._made[part]
 
+    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """What rows are in words, for files of predictions: texts and, where known, what is right; here nothing.
+
+        Args:
+            split: Name of the split.
+            indices: The rows' `index`.
+        """
+        return [{} for _ in indices]
+
     @override
     def dataset(self, part: Part) -> Dataset:
         """The rows of a part, without the columns about them."""

@@ -1,6 +1,7 @@
 """A trained model for use: from a run, a checkpoint or a folder of dylora."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,7 +63,10 @@ def load(
 
 
 def predictor_of(
-    module: EveryRankModule, labels: Sequence[str] | None = None, limits: Mapping[str, int] | None = None
+    module: EveryRankModule,
+    labels: Sequence[str] | None = None,
+    limits: Mapping[str, int] | None = None,
+    text_form: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """A predictor with a module's model.
 
@@ -70,6 +74,7 @@ def predictor_of(
         module: The module.
         labels: Names of the classes; the module's own, if left out.
         limits: Where inputs are cut, as `AdapterRecord.limits`.
+        text_form: As `AdapterRecord.text_form`.
     """
     gguf_file = module.made_with.get("gguf_file")
     model = module.model
@@ -84,6 +89,7 @@ def predictor_of(
         has_adapters=module.method.has_adapters,
         gguf_file=gguf_file,
     )
+    record = replace(record, text_form=dict(text_form or {}))
     return Predictor(model, record, _preprocessor(model, name, gguf_file))
 
 
@@ -104,7 +110,9 @@ def _of_checkpoint(path: Path, backbone: str | None) -> Predictor:
     changes: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
     module = EveryRankModule.load_from_checkpoint(path, **changes)
     entry = read_checkpoint(path)[KEY]
-    return predictor_of(module, labels=entry.get("labels"), limits=entry.get("limits"))
+    return predictor_of(
+        module, labels=entry.get("labels"), limits=entry.get("limits"), text_form=entry.get("text_form")
+    )
 
 
 def _of_folder(folder: Path, model: nn.Module | None, backbone: str | None) -> Predictor:

@@ -323,7 +323,7 @@ class EveryRankModule(FromCheckpoint):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was trained, say what it belongs to, and how this module was made."""
         checkpoint["state_dict"] = adapter_state(self)
-        made = {MODULE: self.recipe, "labels": list(self.label_names), "limits": self._limits_of_data()}
+        made = {MODULE: self.recipe, "labels": list(self.label_names), **self._facts_of_data()}
         checkpoint[KEY] = {**self.identity, **made}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -336,10 +336,10 @@ class EveryRankModule(FromCheckpoint):
         if checkpoint["state_dict"].keys() != adapter_state(self).keys():
             raise InputError("--ckpt_path", "of this model's parameters", "other names", "use the same configuration")
 
-    def _limits_of_data(self) -> dict[str, int]:
-        """Where the data cuts its rows, so that whoever predicts later cuts at the same place."""
+    def _facts_of_data(self) -> dict[str, Any]:
+        """Where the data cuts its rows and what its prompts are, so that whoever predicts later does the same."""
         data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
-        return dict(getattr(data, "input_limits", {}))
+        return {"limits": dict(getattr(data, "input_limits", {})), "text_form": dict(getattr(data, "text_form", {}))}
 
     def _losses_at(self, batch: Batch, ranks: Sequence[int]) -> Tensor:
         # A single rank is active already, with its update mode.

@@ -8,6 +8,7 @@ import torch
 from chat_tokenizers import CHATML
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+import dylora
 from dylora.assets import asset_path
 from dylora.backbones import hub_logs
 from dylora.cli import main
@@ -80,6 +81,8 @@ def test_conversations_are_trained_on_and_answered_at_every_rank(options, chat_b
         first = tiny.records_of(run / "predictions" / f"rank_{rank}.jsonl")[0]
         assert first["input"] == "<|im_start|>user\na pub 0<|im_end|>\n<|im_start|>assistant\n"
         assert first["references"] == ["The pub."]
+        loaded = dylora.load(run, rank)
+        assert loaded("a pub 0")["text"] == loaded(rows[0]["messages"][:1])["text"] == first["output"]
 
 
 def test_packed_pairs_in_a_template_train(options, tmp_path):
