@@ -7,6 +7,8 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from dylora.methods.adapter import Adapter
+
 
 class Line(LightningModule):
     """A straight line; it knows nothing of ranks.
@@ -109,3 +111,11 @@ class Sentences(LightningDataModule):
         return DataLoader(rows, batch_size=4)
 
     val_dataloader = train_dataloader
+
+
+class NormalisedHead(Adapter):
+    """DyLoRA below a head that normalises where others drop out."""
+
+    def prepare(self, model, adapter):
+        super().prepare(model, adapter)
+        model.classifier.dropout = nn.BatchNorm1d(model.config.hidden_size)

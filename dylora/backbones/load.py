@@ -52,13 +52,16 @@ def load_classifier(
     return _with_head(AutoModelForSequenceClassification, name, num_outputs, keep_head, **packed)
 
 
-def load_image_classifier(name: str, num_outputs: int, keep_head: bool = False) -> tuple[PreTrainedModel, list[str]]:
+def load_image_classifier(
+    name: str, num_outputs: int, keep_head: bool = False, quantization: Quantization | None = None
+) -> tuple[PreTrainedModel, list[str]]:
     """A backbone with a new task head for images in RGB.
 
     Args:
         name: Hub name or folder.
         num_outputs: Number of classes.
         keep_head: Keep the head of a backbone that was trained before; else a new one is made, and said so.
+        quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
         The model, in fp32 and training mode, and the names of the parameters that the backbone did not bring.
@@ -75,7 +78,8 @@ def load_image_classifier(name: str, num_outputs: int, keep_head: bool = False) 
     if (channels := getattr(config, "num_channels", 3)) != 3:
         given = f"{name!r}, which takes {channels}"
         raise InputError("model.backbone", "a model of images with 3 channels", given, "choose another backbone")
-    return _with_head(AutoModelForImageClassification, name, num_outputs, keep_head)
+    packed = _quantized(AutoModelForImageClassification, config, quantization)
+    return _with_head(AutoModelForImageClassification, name, num_outputs, keep_head, **packed)
 
 
 def _with_head(

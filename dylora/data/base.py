@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
@@ -222,6 +222,11 @@ class CachedDataModule(LoaderDataModule):
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self._made: dict[Part, Dataset] = {}
 
+    @property
+    def input_limits(self) -> dict[str, int]:
+        """Where rows are cut, by the names of the options; kept in checkpoints."""
+        return {"max_length": self._max_length}
+
     @abstractmethod
     def cache_key(self, part: Part) -> tuple[str, ...]:
         """Everything that decides what the rows of a part are."""
@@ -258,11 +263,6 @@ class CachedDataModule(LoaderDataModule):
         """The number of tokens of each row."""
         found: list[int] = self.rows(part)[LENGTH][:]
         return found
-
-    @property
-    def input_limits(self) -> dict[str, int]:
-        """Where rows are cut, by the names of the options; kept in checkpoints."""
-        return {"max_length": self._max_length}
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -302,3 +302,21 @@ class CachedDataModule(LoaderDataModule):
 
     def _cached(self, part: Part) -> Dataset:
         return cached(f"{self.name}-{part}", self.cache_key(part), lambda: self.make_rows(part), self._cache_dir)
+
+    def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
+        """Some training rows, the same in every run with the seed, each in one process; in a random order.
+
+        Args:
+            examples: How many rows, of all processes; the split may have fewer.
+
+        Raises:
+            InputError: If there is no training split.
+        """
+        part = self.parts("fit")[0]
+        if part not in self._made:
+            self._made[part] = self._cached(part)
+        count, place = self.processes()
+        order = torch.randperm(len(self.rows(part)), generator=torch.Generator().manual_seed(self._seed))
+        chosen = order[:examples].tolist()[place::count]
+        options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
+        return DataLoader(**{**options, "dataset": options["dataset"].select(chosen)})

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
-from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from dylora.adapters.active_rank import rank_state, set_rank
 from dylora.adapters.adapt import adapt
 from dylora.adapters.parameters import adapter_state
-from dylora.backbones import hub_logs
 from dylora.backbones.identity import identify
 from dylora.backbones.load import load_as
+from dylora.backbones.processors import processor_for
 from dylora.backbones.tokenizers import tokenizer_for
 from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, layers_of, read_record, read_state
 from dylora.deploy.predictor import Predictor
@@ -176,7 +176,7 @@ def _put(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) -> N
 
 def _saved_preprocessor(folder: Path) -> Any:  # noqa: ANN401
     if (folder / _PROCESSOR).is_file():
-        return cast(Any, AutoImageProcessor).from_pretrained(folder)
+        return processor_for(str(folder))
     return AutoTokenizer.from_pretrained(folder) if (folder / _TOKENIZER).is_file() else None
 
 
@@ -184,8 +184,7 @@ def _preprocessor(model: nn.Module, name: str, gguf_file: str | None = None) -> 
     """The tokenizer of a backbone, or for images its processor; None where it has none."""
     try:
         if getattr(model, "main_input_name", "") == "pixel_values":
-            with hub_logs.quiet():
-                return cast(Any, AutoImageProcessor).from_pretrained(name)
+            return processor_for(name)
         return tokenizer_for(name, gguf_file)
     except (InputError, OSError, ValueError):
         return None

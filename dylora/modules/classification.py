@@ -48,6 +48,7 @@ class SequenceClassificationModule(ClassificationModule):
     ) -> None:
         self.task = task_for(task, labels)
         self.monitor, self.metric_names = monitored(self.task, monitor), self.task.metrics
+        self.outcome_kind = "scores" if self.task.is_regression else "classes"
         model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id

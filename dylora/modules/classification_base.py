@@ -13,7 +13,7 @@ from dylora.metrics.glue import GLUEMetrics
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.tasks import Task
 
-_NOT_INPUTS = ("labels", "index")
+_NOT_INPUTS = ("labels", "index", "rank")
 
 
 class ClassificationModule(EveryRankModule):
@@ -57,8 +57,16 @@ class ClassificationModule(EveryRankModule):
 
     @override
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, Any]]:
-        """One record a row: its index, and for each asked rank the probabilities or the score."""
+        """One record a row: its index, and for each asked rank the probabilities or the score.
+
+        Rows that have a `rank` of their own are predicted at that one, together in one forward.
+        """
         records: list[dict[str, Any]] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
+        if "rank" in batch:
+            logits = self.outputs_at_own_ranks(batch)
+            for record, rank, row in zip(records, batch["rank"].tolist(), logits, strict=True):
+                record["ranks"][str(rank)] = self._prediction(row)
+            return records
         for rank, _, logits in self.outputs_at_ranks(batch):
             for record, row in zip(records, logits, strict=True):
                 record["ranks"][str(rank)] = self._prediction(row)

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_image_classifier
+from dylora.backbones.quantization import Quantization
 from dylora.errors import InputError
 from dylora.modules.base import Batch
 from dylora.modules.classification_base import ClassificationModule, monitored
@@ -27,6 +28,8 @@ class ImageClassificationModule(ClassificationModule):
         keep_head: Keep the head of a backbone that was trained before on classes like these; else it is made anew.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by: `accuracy`, `macro_f1`, `matthews`
             or `loss`; null means accuracy.
+        quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
+            the adapters and the head keep fp32. Merging is not possible then.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -37,6 +40,7 @@ class ImageClassificationModule(ClassificationModule):
     """
 
     kind: ClassVar[str] = "images"
+    outcome_kind = "classes"
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class ImageClassificationModule(ClassificationModule):
         adapter: DyLoRAConfig = DyLoRAConfig(),  # noqa: B008 (frozen)
         keep_head: bool = False,
         monitor: str | None = None,
+        quantization: Quantization | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         if not labels or len(labels) < 2:
@@ -53,11 +58,11 @@ class ImageClassificationModule(ClassificationModule):
             raise InputError("model.labels", "the names of two classes or more", labels, fix)
         self.task = task_for(task, labels)
         self.monitor, self.metric_names = monitored(self.task, monitor), self.task.metrics
-        model, new = load_image_classifier(backbone, len(labels), keep_head)
+        model, new = load_image_classifier(backbone, len(labels), keep_head, quantization)
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: place for place, name in enumerate(labels)}
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
-        self.identity["labels"] = list(labels)
+        self.identity["labels"] = list(self.task.labels)
         self._interpolates = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
 
     @override

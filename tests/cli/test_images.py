@@ -7,7 +7,9 @@ import tiny
 import tiny_images
 import torch
 import yaml
+from PIL import Image
 
+import dylora
 from dylora.cli import main
 
 
@@ -90,7 +92,7 @@ def test_a_checkpoint_of_other_classes_is_refused(run, images, tmp_path, refused
     for split in ("train", "test"):
         (folder / split / "dark").rename(folder / split / "night")
     line = refused("validate", "--config", run / "config.yaml", "--data.data_dir", folder)
-    assert "data: must be one of the classes bright, dark, grey, got 'night' in" in line
+    assert "trained on the classes of the data (bright, grey, night), got one trained on bright, dark, grey" in line
     line = refused("validate", "--config", run / "config.yaml", "--data.labels", "[grey, dark, bright]")
     assert "trained on the classes of the data (grey, dark, bright), got one trained on bright, dark, grey" in line
 
@@ -109,3 +111,16 @@ def test_a_run_resumed_in_the_middle_of_an_epoch_ends_in_the_same_weights(images
     assert first["global_step"] == second["global_step"] == 12
     assert all(torch.equal(first["state_dict"][name], second["state_dict"][name]) for name in first["state_dict"])
     assert torch.load(middle, weights_only=True)["global_step"] == 8
+
+
+def test_a_loaded_run_answers_what_predict_writes(run, images):
+    main(["predict", "--config", str(run / "config.yaml"), "--rank", "1,4"])
+    records = tiny.records_of(run / "predictions" / "test.jsonl")
+    loaded = dylora.load(run)
+    pictures = [Image.open(path).convert("RGB") for path in sorted((images / "images" / "test").glob("*/*.png"))]
+    for rank in (1, 4):
+        loaded.set_rank(rank)
+        for answer, record in zip(loaded(pictures), records, strict=True):
+            expected = record["ranks"][str(rank)]
+            assert answer["label"] == expected["label"]
+            assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)

@@ -20,6 +20,7 @@ from dylora.errors import InputError
 TaskType = Literal["classification", "regression"]
 FIELDS = ("text", "text_pair")
 """What the text columns are called in the rows, whatever they are called in the files."""
+RANK = "rank"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class OwnTextSource:
     def rows(self, split: str) -> Dataset:
         """The rows: `text`, with two columns `text_pair`, `index`, and `labels` but for `predict`.
 
+        Rows for `predict` that have a column `rank` keep it: the rank that each is to be predicted at.
+
         Raises:
             InputError: If the split cannot be read, or a value in it is not what it has to be.
         """
@@ -115,7 +118,7 @@ class OwnTextSource:
             raise InputError("data.validation_share", allowed, self._holdout.share, "give a larger one")
         kept = set(held)
         chosen = held if split == "validation" else [row for row in range(len(rows)) if row not in kept]
-        return rows.select(chosen).flatten_indices(keep_in_memory=True)
+        return Dataset.from_dict(rows[chosen])
 
     def _read(self, split: str) -> Dataset:
         table = self._table(split)
@@ -124,6 +127,8 @@ class OwnTextSource:
         columns["index"] = list(range(len(table.rows)))
         if split != "predict":
             columns["labels"] = self._targets(table)
+        elif RANK in table.names:
+            columns[RANK] = row_ranks(table)
         return Dataset.from_dict(columns)
 
     def _targets(self, table: Table) -> list[int] | list[float]:
@@ -138,3 +143,22 @@ class OwnTextSource:
             table = read_hub_split(self._hub, origin) if self._hub else read_table(file, f"data.{split}_file")
             self._tables[split] = table
         return self._tables[split]
+
+
+def row_ranks(table: Table) -> list[int]:
+    """The rank that each row is to be predicted at; whether the adapter has it is found out there.
+
+    Args:
+        table: With a column `rank`.
+
+    Raises:
+        InputError: If a row's is no whole number from 1.
+    """
+    ranks = []
+    for row, value in enumerate(table.column(RANK, RANK)):
+        text = str(value)
+        if not text.isdecimal() or int(text) < 1:
+            fix = "give every row one, or call the column otherwise"
+            raise InputError(f"{table.place(row)}, {RANK}", "a whole number from 1", repr(value), fix)
+        ranks.append(int(text))
+    return ranks
