@@ -28,6 +28,9 @@ def ask(arguments: Sequence[str]) -> None:
         given = f"{len(pairs)} for {len(texts)} --text"
         raise InputError("--text_pair", "given once for each --text, or never", given, "give as many of both")
     loaded = load(_source(options))
+    if loaded.kind == "images":
+        fix = "give --data.predict_dir DIR"
+        raise InputError("--text", "left out for a model of images", (texts or pairs)[0], fix)
     ranks = _ranks(options.rank, loaded)
     print("\n".join(lines_of(loaded, ranks, texts, pairs)))
 
