@@ -96,7 +96,7 @@ def test_a_checkpoint_of_other_classes_is_refused(run, images, tmp_path, refused
     for split in ("train", "test"):
         (folder / split / "dark").rename(folder / split / "night")
     line = refused("validate", "--config", run / "config.yaml", "--data.data_dir", folder)
-    assert "trained on the classes of the data (bright, grey, night), got one trained on bright, dark, grey" in line
+    assert f"one of the classes bright, dark, grey, got 'night' in {folder}" in line
     line = refused("validate", "--config", run / "config.yaml", "--data.labels", "[grey, dark, bright]")
     assert "trained on the classes of the data (grey, dark, bright), got one trained on bright, dark, grey" in line
 
@@ -154,3 +154,20 @@ def test_a_loaded_run_turns_and_colours_images_as_predict_does_and_takes_paths(r
 def test_predict_text_is_refused_by_a_model_of_images(run, refused):
     line = refused("predict", "--config", run / "config.yaml", "--text", "a photo")
     assert "--text: must be left out for a model of images, got a photo; give --data.predict_dir DIR" in line
+
+
+def test_an_evaluation_takes_the_classes_from_the_checkpoint(run, images, tmp_path):
+    """Images of one class alone, whose id the data itself could not know."""
+    folder = tmp_path / "new"
+    for split in ("train", "validation", "test"):
+        shutil.copytree(images / "images" / "test" / "grey", folder / split / "grey")
+    main(["test", "--config", str(run / "config.yaml"), "--data.data_dir", str(folder)])
+    main(["predict", "--config", str(run / "config.yaml"), "--data.data_dir", str(folder), "--output", str(tmp_path)])
+    (record, *_) = tiny.records_of(tmp_path / "test.jsonl")
+    assert record["label"] == "grey"
+    assert list(record["ranks"]["4"]["probabilities"]) == list(tiny_images.CLASSES)
+
+
+def test_choose_goes_by_what_was_kept_of_the_images(run, capsys):
+    main(["choose"])
+    assert "accuracy" in capsys.readouterr().out
