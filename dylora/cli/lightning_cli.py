@@ -44,8 +44,9 @@ from dylora.cli.templates import quoted_templates
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
+from dylora.processes import process_rank
 from dylora.runs.checkpoints import read_checkpoint
-from dylora.runs.folders import ROOT, free_path, write_json
+from dylora.runs.folders import ROOT, discard_run, free_path, write_json
 
 _INTERRUPTED = 130
 
@@ -98,12 +99,18 @@ class DyLoRACLI(LightningCLI):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )
+        except InputError:
+            self._clean_up(is_refused=True)
+            raise
         finally:
-            if self._trial is not None:
-                self._trial.cleanup()
-            elif self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
-                with contextlib.suppress(OSError):
-                    self.folder.rmdir()
+            self._clean_up(is_refused=False)
+
+    def _clean_up(self, is_refused: bool) -> None:
+        """A trial leaves nothing behind, a run that failed before it wrote anything no folder."""
+        if self._trial is not None:
+            self._trial.cleanup()
+        elif self.folder is not None and process_rank() == 0:
+            discard_run(self.folder, is_refused)
 
     @staticmethod
     @override

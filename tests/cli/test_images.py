@@ -80,6 +80,7 @@ def test_an_image_that_cannot_be_decoded_is_told_in_a_line_with_its_path(images,
         line = refused("fit", *tiny_images.options(str(images / "vit"), tmp_path, **{"data.num_workers": workers}))
         assert "data: must be images that can be decoded, got" in line
         assert str(folder / "dark" / "bad.png") in line
+        assert not list((tmp_path / "logs").rglob("*"))
 
 
 def test_data_that_no_image_model_fits_and_the_other_way_round(images, backbone, tmp_path, refused):
