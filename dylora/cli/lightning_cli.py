@@ -45,7 +45,7 @@ from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
 from dylora.processes import process_rank
-from dylora.runs.checkpoints import read_checkpoint
+from dylora.runs.checkpoints import KEY, check_identity, read_checkpoint
 from dylora.runs.folders import ROOT, discard_run, free_path, write_json
 
 _INTERRUPTED = 130
@@ -213,6 +213,8 @@ class DyLoRACLI(LightningCLI):
         """Check what only the built classes can tell, and choose the ranks to evaluate."""
         options = self.config[self.subcommand]
         check_task(options, self.datamodule)
+        if options.ckpt_path and isinstance(self.model, EveryRankModule):  # before any data is read
+            check_identity(read_checkpoint(options.ckpt_path).get(KEY), self.model.identity)
         if self.subcommand == "fit" and options.init_from:
             self._start_from(options.init_from)
         if self.subcommand not in EVALUATIONS:
