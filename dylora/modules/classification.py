@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
+from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_classifier
@@ -41,6 +42,8 @@ class SequenceClassificationModule(EveryRankModule):
         model, new = load_classifier(backbone, self.task.num_outputs, keep_head)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
+        if self.task.is_regression:
+            self.output_kind = "score"
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
 
     def build_metric(self) -> Metric:
@@ -49,11 +52,20 @@ class SequenceClassificationModule(EveryRankModule):
 
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
         """Cross-entropy, or squared error for a score, of each group; and the logits (rows, classes) or (rows,)."""
+        logits = self.outputs_of(batch)
+        return self._losses(logits, batch.get("labels")).view(groups, -1).mean(1), logits
+
+    @override
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """The logits, (rows, classes), or the scores, (rows,)."""
         inputs = {key: value for key, value in batch.items() if key not in _NOT_INPUTS}
         logits = cast(Tensor, self.model(**inputs).logits).float()
-        if self.task.is_regression:
-            logits = logits.squeeze(-1)
-        return self._losses(logits, batch.get("labels")).view(groups, -1).mean(1), logits
+        return logits.squeeze(-1) if self.task.is_regression else logits
+
+    @override
+    def losses_at(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, or squared error for a score, of each row, and the rows' numbers."""
+        return self._losses(outputs, batch.get("labels")), torch.arange(len(outputs), device=outputs.device)
 
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the logits of one rank."""
