@@ -323,8 +323,8 @@ class EveryRankModule(LightningModule):
         outputs = self.outputs_of(batch)
         losses, rows = self.losses_at(outputs, batch)
         lower = ranks < max_rank
-        if not lower.any():
-            return losses.mean()
+        if not len(losses) or not lower.any():
+            return losses.sum() / max(1, len(losses))
         with torch.no_grad(), use_rank(self.model, max_rank):
             teacher = self.outputs_of(batch)
         shares = (lower * distillation.weight).to(losses).expand(_rows(batch))[rows]
