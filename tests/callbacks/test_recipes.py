@@ -1,6 +1,11 @@
 """Recipes beside the choice of ranks: what each does to a run, alone and combined, and that a run resumes with it."""
 
 import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import reference
@@ -21,6 +26,7 @@ from dylora.callbacks.step_seed import StepSeed
 from dylora.errors import InputError
 from dylora.methods.full import FullFineTuning
 
+TWO_PROCESSES = str(Path(__file__).with_name("two_processes.py"))
 FOUR, UNIFORM = RankRange(1, 4), [0.25] * 4
 DECAY = OrderedDecay(in_loss=1e-2, decoupled=0.3)
 RECIPES = {
@@ -305,3 +311,30 @@ def test_without_a_length_of_the_data_two_sided_is_refused(fit, make_module, loa
     options = {"train_loader": stream, "max_steps": 6, "max_epochs": -1}
     with pytest.raises(InputError, match=r"polish\.sort_by: must be svd for training data without a length"):
         fit(RankSamplingCallback(polish=SortAndPolish(0.5)), model=make_module(), **options)
+
+
+def _in_processes(backbone, number, recipe, path):
+    """The ranks of each step's rows in the order of the global batch, and what was trained."""
+    command = [sys.executable, TWO_PROCESSES, backbone, str(number), recipe, str(path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=path.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = sorted(re.findall(r"^(\d+) (\d) \[(.*)\]$", done.stdout, re.MULTILINE))
+    steps = {}
+    for step, _, ranks in lines:
+        steps.setdefault(int(step), []).append([int(rank) for rank in ranks.split(", ")])
+    return {
+        step: [rank for turn in zip(*by_process, strict=True) for rank in turn] for step, by_process in steps.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "tolerance"), [("mixed", 1e-6), ("polish", 5e-4)])  # the sort enlarges rounding
+def test_two_processes_draw_the_ranks_of_one_and_end_with_its_weights(backbone, tmp_path, recipe, tolerance):
+    ranks = [_in_processes(backbone, number, recipe, tmp_path / f"{number}.pt") for number in (1, 2)]
+    assert ranks[0] == ranks[1]
+    assert len(ranks[0]) == 6
+    assert any(len(set(of_step)) > 1 for of_step in ranks[0].values())
+    one, two = (torch.load(tmp_path / f"{number}.pt") for number in (1, 2))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=tolerance)
