@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from dylora.adapters.ranks import rank_at as rank_at
     from dylora.adapters.sensitivity import gather_sensitivities as gather_sensitivities
     from dylora.adapters.sorting import sort_ as sort_
+    from dylora.deploy.load import load as load
+    from dylora.deploy.save import save as save
     from dylora.errors import InputError as InputError
 
 __version__ = "0.1.0"
@@ -51,6 +53,7 @@ _HOMES = {
     "count_parameters": "dylora.adapters.parameters",
     "cut": "dylora.adapters.cuts",
     "gather_sensitivities": "dylora.adapters.sensitivity",
+    "load": "dylora.deploy.load",
     "merge": "dylora.adapters.merging",
     "no_adapter": "dylora.adapters.active_rank",
     "parameter_groups": "dylora.adapters.optim",
@@ -59,6 +62,7 @@ _HOMES = {
     "rank_state": "dylora.adapters.active_rank",
     "ranks_under_budget": "dylora.adapters.budget",
     "repeated_rows": "dylora.adapters.active_rank",
+    "save": "dylora.deploy.save",
     "set_rank": "dylora.adapters.active_rank",
     "sort_": "dylora.adapters.sorting",
     "takes_rank_per_row": "dylora.adapters.rank_per_row",

@@ -1,5 +1,6 @@
 """What each sentence classification task is: its text columns, labels, splits and metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dylora.errors import InputError
@@ -89,3 +90,27 @@ def get_task(name: str) -> Task:
     except KeyError:
         allowed = "one of " + ", ".join(TASKS)
         raise InputError("data.task", allowed, repr(name), "choose a task from the list") from None
+
+
+def task_for(name: str, labels: Sequence[str] | None = None) -> Task:
+    """A task by name, or one of a user's own data.
+
+    Args:
+        name: Its name.
+        labels: Class names of the user's own data in the order of their ids, empty for scores; none for a known task.
+
+    Raises:
+        InputError: If there are no labels and no known task has that name, or a label is alone or comes twice.
+
+    >>> task_for("reviews", ["bad", "good"]).metrics
+    ('accuracy', 'macro_f1', 'matthews')
+    >>> task_for("prices", []).monitor
+    'pearson'
+    """
+    if labels is None:
+        return get_task(name)
+    if len(labels) == 1 or len(set(labels)) < len(labels):
+        fix = "name each class once"
+        raise InputError("labels", "two class names or more, all different", ", ".join(labels), fix)
+    metrics = ("accuracy", "macro_f1", "matthews") if labels else ("pearson", "spearman", "mae")
+    return Task(name, name, ("text",), tuple(labels), metrics, metrics[0])

@@ -51,6 +51,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "deberta-v2": _DEBERTA,
     "distilbert": {"vocab_size": 40, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24},
     "electra": {**_ENCODER, "embedding_size": 16},
+    "gemma": _DECODER,
     "gpt2": {"vocab_size": 40, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32},
     "llama": _DECODER,
     "mistral": _DECODER,

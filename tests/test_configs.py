@@ -14,7 +14,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml"))
 TEXT = sorted(path for path in CONFIGS.glob("nlg/*.yaml"))
 CLASSES = ("SequenceClassificationModule", "GLUEDataModule")
-SETS = {"demo": "restaurants", "llama": "e2e"}
+SETS = {"demo": "restaurants", "llama": "e2e", "chat": "prompts"}
 GLUE = ("rte", "mnli", "sst2", "mrpc", "cola", "qnli", "qqp", "stsb")
 
 

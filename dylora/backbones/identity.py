@@ -1,7 +1,7 @@
 """Who a backbone is: its name, and a fingerprint of its frozen weights and buffers."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -33,10 +33,16 @@ class BackboneIdentity:
 
 
 @torch.no_grad()
-def identify(model: nn.Module, name: str) -> BackboneIdentity:
-    """Who a backbone is, from what is frozen of it; call it once the model is adapted."""
+def identify(model: nn.Module, name: str, without: Collection[str] = ()) -> BackboneIdentity:
+    """Who a backbone is, from what is frozen of it; call it once the model is adapted.
+
+    Args:
+        model: The model.
+        name: Name of the backbone.
+        without: Names of buffers that do not count, since training moved them.
+    """
     frozen = {key: p for key, p in model.named_parameters() if not p.requires_grad}
-    saved = model.state_dict(keep_vars=True)
+    saved = model.state_dict(keep_vars=True).keys() - set(without)
     buffers = {key: buffer for key, buffer in model.named_buffers() if key in saved}
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
     return BackboneIdentity(name, revision, _fingerprint(frozen | buffers), _fingerprint(frozen))

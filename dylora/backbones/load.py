@@ -21,18 +21,22 @@ from transformers.utils.import_utils import is_accelerate_available, is_gguf_ava
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
+from dylora.backbones.quantization import Quantization, quantization_options
 from dylora.errors import InputError
 
 _UNREADABLE = (OSError, ValueError, struct.error)
 
 
-def load_classifier(name: str, num_outputs: int, keep_head: bool = False) -> tuple[PreTrainedModel, list[str]]:
+def load_classifier(
+    name: str, num_outputs: int, keep_head: bool = False, quantization: Quantization | None = None
+) -> tuple[PreTrainedModel, list[str]]:
     """A backbone with a new task head for sentences.
 
     Args:
         name: Hub name, folder, or `builtin/roberta`.
         num_outputs: Width of the head; 1 for regression.
         keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made, and said so.
+        quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
         The model, in fp32 and training mode, and the names of the parameters that the backbone did not bring.
@@ -41,8 +45,9 @@ def load_classifier(name: str, num_outputs: int, keep_head: bool = False) -> tup
         InputError: If there is no such backbone, its folder lacks files or holds weights of other shapes, the hub
             cannot be reached, or the head that is to be kept is missing or has another width.
     """
-    _config(name, {})  # without a network this alone fails, after one round of retries and not one for every file
-    model, missing, mismatched = _load(AutoModelForSequenceClassification, name, num_labels=num_outputs)
+    config = _config(name, {})  # without a network this alone fails, after one round of retries and not one a file
+    packed = _quantized(AutoModelForSequenceClassification, config, quantization)
+    model, missing, mismatched = _load(AutoModelForSequenceClassification, name, num_labels=num_outputs, **packed)
     head = _head_names(model)
     if keep_head:
         _check_kept_head(name, head, missing, mismatched)
@@ -56,12 +61,15 @@ def load_classifier(name: str, num_outputs: int, keep_head: bool = False) -> tup
     return model, missing
 
 
-def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
+def load_generator(
+    name: str, gguf_file: str | None = None, quantization: Quantization | None = None
+) -> PreTrainedModel:
     """A backbone that writes text: a causal language model, or an encoder-decoder model.
 
     Args:
         name: Hub name, folder, or `builtin/gpt2`.
         gguf_file: Name of a GGUF file in that folder or hub repository, read in place of its other weights.
+        quantization: Load the backbone, without its output embedding, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
         The model, in fp32 and training mode; `model.config.is_encoder_decoder` says which of the two it is.
@@ -75,7 +83,8 @@ def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
         _check_gguf(name, gguf_file)
         gguf["gguf_file"] = gguf_file
     config = _config(name, gguf)
-    model, missing, _ = _load(_language_model_class(name, config), name, config=config, **gguf)
+    kind = _language_model_class(name, config)
+    model, missing, _ = _load(kind, name, config=config, **gguf, **_quantized(kind, config, quantization))
     if missing:
         given = f"{name!r}, whose weights lack {missing[0]}"
         fix = "use weights that were saved with their language-model head"
@@ -83,14 +92,55 @@ def load_generator(name: str, gguf_file: str | None = None) -> PreTrainedModel:
     return model
 
 
+def load_as(
+    kind: type[PreTrainedModel],
+    name: str,
+    config: PreTrainedConfig,
+    *,
+    dtype: str = "float32",
+    revision: str | None = None,
+    gguf_file: str | None = None,
+    quantization: Quantization | None = None,
+) -> PreTrainedModel:
+    """A model of a known class and configuration; parts that the weights lack (a task head) are at random values.
+
+    Args:
+        kind: The class.
+        name: Hub name, folder, or one of the package's.
+        config: The configuration, which says how wide a task head is.
+        dtype: Type of the weights.
+        revision: The hub's commit; None for the newest.
+        gguf_file: Name of a GGUF file, read in place of the other weights.
+        quantization: `nf4`, `int8`, or None.
+
+    Raises:
+        InputError: If there is no such backbone, or its weights do not fit the class.
+    """
+    options: dict[str, Any] = {} if gguf_file is None else {"gguf_file": gguf_file}
+    if revision is not None and resolve_backbone(name) == name and not Path(name).is_dir():
+        options["revision"] = revision
+    packed = _quantized(kind, config, quantization)
+    model, _, _ = _load(kind, name, config=config, dtype=getattr(torch, dtype), **options, **packed)
+    return model
+
+
+def _quantized(kind: Any, config: PreTrainedConfig, quantization: Quantization | None) -> dict[str, Any]:  # noqa: ANN401
+    """How to load a quantised backbone; what stands outside the backbone (head, output embedding) keeps its width."""
+    if quantization is None:
+        return {}
+    with torch.device("meta"), hub_logs.quiet():
+        empty = (kind.from_config if hasattr(kind, "from_config") else kind)(config)
+    outside = sorted({name.rpartition(".")[0] for name in _head_names(empty)} | {"lm_head"})
+    return quantization_options(quantization, outside)
+
+
 def _load(auto_class: Any, name: str, **kwargs: Any) -> tuple[PreTrainedModel, list[str], list[str]]:  # noqa: ANN401
     """A model, the names of the parameters that its weights lack, and of those of another shape in them."""
     source = resolve_backbone(name)
+    options = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True, **kwargs}
     try:
         with hub_logs.quiet():
-            model, info = auto_class.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
-            )
+            model, info = auto_class.from_pretrained(source, **options)
     except _UNREADABLE as error:
         raise _explain(name, source, error, kwargs.get("gguf_file")) from error
     missing, mismatched = sorted(info["missing_keys"]), sorted(key for key, *_ in info["mismatched_keys"])

@@ -149,8 +149,8 @@ class RankSamplingCallback(Callback):
         pl_module.plan_step((rank,), (1.0,), self.frozen)
         pl_module.log("train/rank", float(rank))
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ANN401
-        """Measure the scale of the loss over the first steps."""
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the scale of the loss over the first steps, before any callback may save the end of the batch."""
         assert isinstance(pl_module, EveryRankModule)
         if self.ordered_decay.in_loss and self._scale.wants(self._step):
             loss = trainer.strategy.reduce(pl_module.task_loss.float(), reduce_op="mean")

@@ -8,12 +8,14 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from dylora.data.glue import GLUEDataModule
+from dylora.data.prompt import PromptDataModule
 from dylora.data.table_to_text import (
     DARTDataModule,
     E2EDataModule,
     RestaurantTextDataModule,
     WebNLGDataModule,
 )
+from dylora.data.text_classification import TextClassificationDataModule
 from dylora.methods.adapter import Adapter
 from dylora.methods.flop import FLOP
 from dylora.methods.full import FullFineTuning
@@ -24,10 +26,12 @@ from dylora.modules.generation import GenerationModule
 MODELS: tuple[type[LightningModule], ...] = (SequenceClassificationModule, GenerationModule)
 DATA: tuple[type[LightningDataModule], ...] = (
     GLUEDataModule,
+    TextClassificationDataModule,
     E2EDataModule,
     WebNLGDataModule,
     DARTDataModule,
     RestaurantTextDataModule,
+    PromptDataModule,
 )
 METHODS: tuple[type[Method], ...] = (Adapter, FullFineTuning, FLOP)
 

@@ -5,6 +5,8 @@ COMMANDS = {
     "validate": "Evaluate any ranks of a trained adapter on the validation split.",
     "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
     "predict": "Write what any ranks of a trained adapter predict.",
+    "export": "Write any rank of a trained adapter as files of PEFT or transformers.",
+    "convert": "Make a LoRA that PEFT trained work at every rank, without training.",
     "sweep": "Run an experiment of many systems, tasks and seeds from one file.",
     "report": "Make the paper's tables from runs, with the paper's figures beside them.",
     "score": "Score generated texts as a data set's official scripts do.",

@@ -36,10 +36,11 @@ from dylora.cli.fit import (
     run_folder,
     run_loggers,
 )
-from dylora.cli.links import check_task, share
+from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
+from dylora.cli.templates import quoted_templates
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
@@ -55,7 +56,7 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
     Raises:
         InputError: If the arguments are wrong.
     """
-    command, *options = complete_arguments(arguments)
+    command, *options = quoted_templates(complete_arguments(arguments))
     try:
         DyLoRACLI([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
@@ -125,6 +126,7 @@ class DyLoRACLI(LightningCLI):
         parser.add_class_arguments(RankSamplingCallback, "rank_sampling")
         parser.link_arguments("seed_everything", "rank_sampling.seed", compute_fn=int)
         parser.link_arguments("data.task_name", "model.init_args.task", apply_on="instantiate")
+        parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -161,8 +163,9 @@ class DyLoRACLI(LightningCLI):
 
         Lightning would take hyper-parameters from it here, over those of the command line.
         """
-        if path := self.config[self.config.subcommand].ckpt_path:
-            read_checkpoint(path)
+        options = self.config[self.config.subcommand]
+        if options.ckpt_path:
+            fill_in_from(read_checkpoint(options.ckpt_path), options)
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -171,6 +174,7 @@ class DyLoRACLI(LightningCLI):
         if kind := options.get("cut"):
             check_cut(kind)
         options.rank_sampling.seed = int(options.seed_everything)  # it may have been chosen at random
+        check_kinds(options)
         share(options)
 
     @override

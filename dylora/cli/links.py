@@ -1,12 +1,19 @@
 """Options that model and data share are given once: what both classes have is filled in."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 
-from dylora.cli.classes import class_at, options_of
+from dylora.cli.classes import DATA, MODELS, class_at, options_of
+from dylora.data.sentence_task import SentenceTaskDataModule
 from dylora.errors import InputError
+from dylora.runs.checkpoints import KEY
 
 _OF_THE_MODEL = ("backbone", "gguf_file")
+_OF_THE_DATA = {"task": "task_name", "labels": "labels"}
+"""Options of the model, and the attributes of the data that they are taken from."""
 
 
 def share(options: Namespace) -> None:
@@ -27,15 +34,55 @@ def share(options: Namespace) -> None:
             data[name] = value
 
 
-def check_task(options: Namespace, data: LightningDataModule | None) -> None:
-    """Refuse a task of the model's own that is not that of its data.
+def check_kinds(options: Namespace) -> None:
+    """Refuse data whose batches are of another kind than those that the model takes, where both say theirs.
+
+    Args:
+        options: The parsed options of a command.
 
     Raises:
-        InputError: If it is another one.
+        InputError: If the kinds differ.
     """
-    task = getattr(data, "task_name", None)
-    if task is not None and "task" in arguments(options, "model"):
-        _check(options, "model", "task", "the data", task)
+    if not (options.get("data") and options.get("model")):
+        return
+    model, data = (class_at(options[group].class_path) for group in ("model", "data"))
+    wanted, given = getattr(model, "kind", None), getattr(data, "kind", None)
+    if None in (wanted, given) or wanted == given:
+        return
+    fitting = ", ".join(known.__name__ for known in DATA if getattr(known, "kind", None) == wanted)
+    others = [known.__name__ for known in MODELS if getattr(known, "kind", None) == given]
+    fix = f"choose the data, or --model {others[0]}" if others else "choose the data"
+    raise InputError("--data", f"a data module of {wanted} for {model.__name__} ({fitting})", data.__name__, fix)
+
+
+def fill_in_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
+    """Fill in name and classes of a user's own texts, in place, with those that a checkpoint was trained on.
+
+    So an evaluation needs no training file, and its classes have the ids that the model gives them.
+
+    Args:
+        checkpoint: The checkpoint that is evaluated.
+        options: The parsed options of the command.
+    """
+    trained = checkpoint.get(KEY, {})
+    if not (options.get("data") and issubclass(class_at(options.data.class_path), SentenceTaskDataModule)):
+        return
+    data = arguments(options, "data")
+    for name, value in (("name", trained.get("task")), ("labels", trained.get("labels"))):
+        if value and name in data and data[name] is None:
+            data[name] = value
+
+
+def check_task(options: Namespace, data: LightningDataModule | None) -> None:
+    """Refuse a task, or labels, of the model's own that are not those of its data.
+
+    Raises:
+        InputError: If they are others.
+    """
+    for name, attribute in _OF_THE_DATA.items():
+        value = getattr(data, attribute, None)
+        if value is not None and name in arguments(options, "model"):
+            _check(options, "model", name, "the data", value)
 
 
 def shared_options(options: Namespace) -> dict[str, set[str]]:
@@ -46,8 +93,8 @@ def shared_options(options: Namespace) -> dict[str, set[str]]:
     """
     model, data = (options.get(f"{group}.class_path") for group in ("model", "data"))
     known = options_of(class_at(model)) if model else {}
-    has_task = data is not None and hasattr(class_at(data), "task_name")
-    return {"model": {"task"} if has_task else set(), "data": {"seed", *(n for n in _OF_THE_MODEL if n in known)}}
+    of_data = {n for n, attribute in _OF_THE_DATA.items() if data is not None and hasattr(class_at(data), attribute)}
+    return {"model": of_data, "data": {"seed", *(n for n in _OF_THE_MODEL if n in known)}}
 
 
 def without_shared(options: Namespace) -> Namespace:

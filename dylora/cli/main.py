@@ -40,6 +40,14 @@ def _run(arguments: list[str]) -> None:
         from dylora.cli.score import score_files
 
         score_files(rest)
+    elif command == "convert":
+        from dylora.cli.convert import convert_peft
+
+        convert_peft(rest)
+    elif command == "export":
+        from dylora.cli.export import export
+
+        export(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
         from dylora.cli.lightning_cli import run_trainer_command

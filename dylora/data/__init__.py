@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dylora.data.base import CachedDataModule as CachedDataModule
     from dylora.data.glue import GLUEDataModule as GLUEDataModule
+    from dylora.data.prompt import PromptDataModule as PromptDataModule
     from dylora.data.table_to_text import DARTDataModule as DARTDataModule
     from dylora.data.table_to_text import E2EDataModule as E2EDataModule
     from dylora.data.table_to_text import RestaurantTextDataModule as RestaurantTextDataModule
     from dylora.data.table_to_text import WebNLGDataModule as WebNLGDataModule
+    from dylora.data.text_classification import TextClassificationDataModule as TextClassificationDataModule
 
 _HOMES = {
     "CachedDataModule": "dylora.data.base",
     "DARTDataModule": "dylora.data.table_to_text",
     "E2EDataModule": "dylora.data.table_to_text",
     "GLUEDataModule": "dylora.data.glue",
+    "PromptDataModule": "dylora.data.prompt",
     "RestaurantTextDataModule": "dylora.data.table_to_text",
+    "TextClassificationDataModule": "dylora.data.text_classification",
     "WebNLGDataModule": "dylora.data.table_to_text",
 }
 __all__ = sorted(_HOMES)

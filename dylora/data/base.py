@@ -98,6 +98,11 @@ class CachedDataModule(LightningDataModule, ABC):
         """Name of the folder that runs on this data share."""
         return self.task_name
 
+    @property
+    def input_limits(self) -> dict[str, int]:
+        """Where rows are cut, by the names of the options; kept in checkpoints."""
+        return {"max_length": self._max_length}
+
     @abstractmethod
     def parts(self, stage: str) -> tuple[Part, ...]:
         """What a stage reads: for `fit` the training part first, else one part a loader, in the loaders' order.

@@ -91,7 +91,8 @@ class CompletionCollator:
 
         Returns:
             `input_ids` (B, T), `attention_mask` (B, T) with 0 on padding, `index` (B,), and, where the rows have
-            labels, `labels` (B, T) or (B, T') with -100 outside the text.
+            labels, `labels` (B, T) or (B, T') with -100 outside the text; of packed rows `position_ids` (B, T), with 0
+            on padding.
         """
         inputs = [row["input_ids"] for row in rows]
         batch = {
@@ -101,6 +102,8 @@ class CompletionCollator:
         }
         if "labels" in rows[0]:
             batch["labels"] = self._filled([row["labels"] for row in rows], IGNORED)
+        if "position_ids" in rows[0]:
+            batch["position_ids"] = self._filled([row["position_ids"] for row in rows], 0)
         return batch
 
     def _filled(self, rows: Sequence[list[int]], value: int) -> torch.Tensor:

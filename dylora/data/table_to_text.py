@@ -1,7 +1,7 @@
 """Lightning data modules of the table-to-text sets: rows to train on, prompts to generate from."""
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
@@ -19,7 +19,7 @@ from dylora.data.sources.text import TextSource, source_for
 from dylora.data.sources.text_items import Entry, Item, group, pairs
 from dylora.errors import InputError, check_at_least
 
-_PAIRS, _PROMPTS = "pairs", "prompts"
+PAIRS, PROMPTS = "pairs", "prompts"
 
 
 class TableToTextDataModule(CachedDataModule):
@@ -50,6 +50,8 @@ class TableToTextDataModule(CachedDataModule):
     Raises:
         InputError: If a number is out of range.
     """
+
+    kind: ClassVar[str] = "texts"
 
     def __init__(
         self,
@@ -109,6 +111,12 @@ class TableToTextDataModule(CachedDataModule):
         """Where rows are cut, after the backbone's own limits."""
         return limits(self.tokenizer, self._architecture.window, self._max_length, self._max_context)
 
+    @property
+    @override
+    def input_limits(self) -> dict[str, int]:
+        """Where prompts and texts are cut, by the names of the options."""
+        return {**super().input_limits, "max_context": self._max_context}
+
     def items(self, split: str) -> list[Item]:
         """The prompts of a split with their references, in the order of the file.
 
@@ -138,10 +146,10 @@ class TableToTextDataModule(CachedDataModule):
             stage: `fit`, `validate`, `test` or `predict`.
         """
         if stage in ("test", "predict"):
-            return (Part("test", _PROMPTS),)
-        prompts = (Part("validation", _PROMPTS),) if self._generate_examples else ()
-        training = (Part("train", _PAIRS),) if stage == "fit" else ()
-        return (*training, Part("validation", _PAIRS), *prompts)
+            return (Part("test", PROMPTS),)
+        prompts = (Part("validation", PROMPTS),) if self._generate_examples else ()
+        training = (Part("train", PAIRS),) if stage == "fit" else ()
+        return (*training, Part("validation", PAIRS), *prompts)
 
     @override
     def setup(self, stage: str) -> None:
@@ -168,7 +176,7 @@ class TableToTextDataModule(CachedDataModule):
     def make_rows(self, part: Part) -> Dataset:
         """The pairs of a split, or the prompts of its items, as token ids."""
         encoder = CompletionEncoder(self.tokenizer, self.is_encoder_decoder, self.limits)
-        if part.form == _PAIRS:
+        if part.form == PAIRS:
             return completion_rows(encoder.pairs(pairs(self._read(part.split))))
         return completion_rows(encoder.prompts([item.source for item in self.items(part.split)]))
 
@@ -176,14 +184,14 @@ class TableToTextDataModule(CachedDataModule):
     def rows(self, part: Part) -> Dataset:
         """All rows of a part, of the validation prompts the first `generate_examples`."""
         rows = super().rows(part)
-        if part == Part("validation", _PROMPTS):
+        if part == Part("validation", PROMPTS):
             return rows.select(range(min(self._generate_examples, len(rows))))
         return rows
 
     @override
     def collator(self, part: Part) -> Collate:
         """Padding on the left where a decoder goes on writing at the end of the row, else on the right."""
-        side: Literal["left", "right"] = "left" if part.form == _PROMPTS and not self.is_encoder_decoder else "right"
+        side: Literal["left", "right"] = "left" if part.form == PROMPTS and not self.is_encoder_decoder else "right"
         pad_id = self.tokenizer.pad_token_id
         assert isinstance(pad_id, int)
         return CompletionCollator(pad_id, side)

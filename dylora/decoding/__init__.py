@@ -2,7 +2,7 @@
 
 from dylora.decoding.config import PRESETS, DecodingConfig, PresetName, preset
 from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
-from dylora.decoding.stacked import end_token_ids, generate_at_ranks
+from dylora.decoding.stacked import end_token_ids, generate_at_ranks, text_of
 
 __all__ = [
     "PRESETS",
@@ -12,4 +12,5 @@ __all__ = [
     "end_token_ids",
     "generate_at_ranks",
     "preset",
+    "text_of",
 ]

@@ -36,6 +36,12 @@ def end_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return (end, *line) if len(line) == 1 and tokenizer.decode(line) == "\n\n" else (end,)
 
 
+def text_of(tokenizer: PreTrainedTokenizerBase, tokens: list[int], is_one_paragraph: bool = True) -> str:
+    """The text of generated tokens without white space around it; of one paragraph, up to the first empty line."""
+    text = cast(str, tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return (text.split("\n\n")[0] if is_one_paragraph else text).strip()
+
+
 @torch.no_grad()
 def generate_at_ranks(
     model: PreTrainedModel,

@@ -10,9 +10,10 @@ from dylora.adapters.active_rank import rank_state
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.optim import OptimizerName, build_optimizer
 from dylora.errors import InputError
+from dylora.runs.options import RecordsOptions
 
 
-class Method(nn.Module):
+class Method(RecordsOptions, nn.Module):
     """Base of the methods: what is put into the model, what is added to the loss, what is reported.
 
     What a method trains besides the model's parameters is a parameter of its own.

@@ -1,4 +1,4 @@
-"""The GLUE tasks' metrics, exact and the same in one process or many."""
+"""The metrics of classes and scores, exact and the same in one process or many."""
 
 from typing import Any
 
@@ -18,7 +18,8 @@ class GLUEMetrics(Metric):
     computes in double precision on the CPU. So figures do not depend on how rows are spread over batches or processes,
     a process without rows included. A metric that is not defined is 0.0, never NaN, so that choosing a checkpoint or a
     rank by it stays possible: Matthews where all predictions or all labels are one class (as scikit-learn has it), the
-    correlations where predictions or targets are constant, too few or not finite, and F1 without any positive.
+    correlations where predictions or targets are constant, too few or not finite, and F1 without any positive. The mean
+    absolute error is infinite there.
 
     Args:
         task: The task.
@@ -74,7 +75,7 @@ class GLUEMetrics(Metric):
         predicted, expected = _joined(self.predicted), _joined(self.expected)
         if not len(predicted):
             return {}
-        return {"pearson": pearson(predicted, expected), "spearman": spearman(predicted, expected)}
+        return {name: _FROM_SCORES[name](predicted, expected) for name in self.task.metrics}
 
     def _counted(self) -> dict[str, float]:
         seen = {i: matrix.cpu() for i, matrix in enumerate(self.confusion) if matrix.sum()}
@@ -106,14 +107,38 @@ def f1(confusion: Tensor) -> float:
     return 2 * true_positive / denominator if denominator else 0.0
 
 
+def macro_f1(confusion: Tensor) -> float:
+    """Unweighted mean, over the classes that rows have, of each one's F1, from a confusion matrix (C, C)."""
+    right, there = confusion.diag().tolist(), confusion.sum(1).tolist()
+    guessed = confusion.sum(0).tolist()
+    parts: list[float] = [2 * right[k] / (guessed[k] + there[k]) for k in range(len(there)) if there[k]]
+    return sum(parts) / len(parts)
+
+
 def matthews(confusion: Tensor) -> float:
-    """Matthews correlation from a confusion matrix (2, 2); 0.0 where labels or predictions are all one class."""
+    """Matthews correlation from a confusion matrix (C, C), with C > 2 the correlation R_C that generalises it.
+
+    Source: J. Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient, 2004, Eq. 8.
+
+    Returns:
+        -1 to 1; 0.0 where labels or predictions are all one class.
+    """
+    if len(confusion) > 2:
+        return _correlation_of_classes(confusion)
     (tn, fp), (fn, tp) = confusion.tolist()
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     return (tp * tn - fp * fn) / product**0.5 if product else 0.0
 
 
-_FROM_CONFUSION: dict[str, Any] = {"accuracy": accuracy, "f1": f1, "matthews": matthews}
+def _correlation_of_classes(confusion: Tensor) -> float:
+    rows, right = int(confusion.sum()), int(confusion.trace())
+    guessed, there = confusion.sum(0).tolist(), confusion.sum(1).tolist()
+    together = sum(g * t for g, t in zip(guessed, there, strict=True))
+    product = (rows**2 - sum(g * g for g in guessed)) * (rows**2 - sum(t * t for t in there))
+    return float((rows * right - together) / product**0.5) if product else 0.0
+
+
+_FROM_CONFUSION: dict[str, Any] = {"accuracy": accuracy, "f1": f1, "macro_f1": macro_f1, "matthews": matthews}
 
 
 def pearson(x: Tensor, y: Tensor) -> float:
@@ -131,7 +156,15 @@ def spearman(x: Tensor, y: Tensor) -> float:
     return pearson(_mean_ranks(x), _mean_ranks(y)) if (x + y).isfinite().all() else 0.0
 
 
+def mae(predicted: Tensor, expected: Tensor) -> float:
+    """Mean absolute error of (N,) and (N,), both double; infinite where a prediction is not finite."""
+    return float((predicted - expected).abs().nan_to_num(float("inf")).mean())
+
+
 def _mean_ranks(values: Tensor) -> Tensor:
     _, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
     ranks: Tensor = (counts.cumsum(0).double() - (counts.double() - 1) / 2)[place]
     return ranks
+
+
+_FROM_SCORES: dict[str, Any] = {"pearson": pearson, "spearman": spearman, "mae": mae}

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any, Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
@@ -28,6 +27,7 @@ from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
 from dylora.modules.all_processes import share_findings
+from dylora.modules.from_checkpoint import MODULE, FromCheckpoint
 from dylora.rank_curve.direction import higher_is_better
 from dylora.rank_curve.summary import RankSummary, summarise
 from dylora.runs.checkpoints import KEY, check_identity, identity
@@ -36,7 +36,7 @@ Batch = dict[str, Tensor]
 Stage = Literal["val", "test"]
 
 
-class EveryRankModule(LightningModule):
+class EveryRankModule(FromCheckpoint):
     """Base of the modules: an adapted backbone, trained at the step's ranks and evaluated at all of them.
 
     A subclass says what the loss and the metrics of a batch are. Without a rank-sampling callback every step trains
@@ -156,6 +156,11 @@ class EveryRankModule(LightningModule):
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the outputs of one rank on one batch."""
         raise NotImplementedError
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their ids; empty where there are none."""
+        return ()
 
     @property
     def higher_is_better(self) -> bool:
@@ -292,9 +297,10 @@ class EveryRankModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what was trained, and say what it belongs to."""
+        """Keep what was trained, say what it belongs to, and how this module was made."""
         checkpoint["state_dict"] = adapter_state(self)
-        checkpoint[KEY] = self.identity
+        made = {MODULE: self.recipe, "labels": list(self.label_names), "limits": self._limits_of_data()}
+        checkpoint[KEY] = {**self.identity, **made}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another task, backbone, method or adapter.
@@ -344,6 +350,11 @@ class EveryRankModule(LightningModule):
             allowed = "individual or summation for a model that does not keep the rows of a batch apart"
             given = f"a rank for each row of {type(self.model).__name__}"
             raise InputError("rank_sampling.objective", allowed, given, "set it to individual")
+
+    def _limits_of_data(self) -> dict[str, int]:
+        """Where the data cuts its rows, so that whoever predicts later cuts at the same place."""
+        data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
+        return dict(getattr(data, "input_limits", {}))
 
     def _losses_at(self, batch: Batch, ranks: Sequence[int]) -> Tensor:
         # A single rank is active already, with its update mode.

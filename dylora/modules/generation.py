@@ -1,7 +1,7 @@
 """Language models that write text: perplexity, and generated text with its scores, at every rank."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,15 +15,18 @@ from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_generator
+from dylora.backbones.quantization import Quantization
 from dylora.data.completion import IGNORED
+from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
-from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset
+from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset, text_of
 from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
 from dylora.modules.all_processes import from_all_processes
 from dylora.modules.base import Batch, EveryRankModule
 from dylora.modules.generated_text import show_texts
+from dylora.modules.packed_batch import check_packed
 from dylora.modules.text_scores import item_score, score_names, score_texts
 from dylora.rank_curve.table import shown_ranks
 
@@ -41,6 +44,8 @@ class TextData(Protocol):
 
     def items(self, split: str) -> Sequence[Item]:
         """The items of a split; the `index` of a batch is an item's place here."""
+
+    # `end_ids`, a tuple of the tokens that end a text there, is optional; without it an empty line ends one, too.
 
 
 class GenerationModule(EveryRankModule):
@@ -69,6 +74,8 @@ class GenerationModule(EveryRankModule):
         temperature: Of the sampling, above 0.
         top_p: Probability mass that sampling draws from, above 0 and at most 1.
         sampling_seed: Seed of the sampling, 0 or larger.
+        quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
+            the adapters keep fp32. Merging is not possible then.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -77,6 +84,8 @@ class GenerationModule(EveryRankModule):
             data, from all processes. Empty where nothing was generated.
         unavailable: Scores that the last evaluation lacks since what they need is not installed.
     """
+
+    kind: ClassVar[str] = "texts"
 
     monitor = "perplexity"
 
@@ -97,6 +106,7 @@ class GenerationModule(EveryRankModule):
         temperature: float | None = None,
         top_p: float | None = None,
         sampling_seed: int | None = None,
+        quantization: Quantization | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         if not 0 <= label_smoothing < 1:
@@ -107,7 +117,7 @@ class GenerationModule(EveryRankModule):
         self.decoding = preset(decoding or _protocol(task), **changes, temperature=temperature, top_p=top_p)
         self.metric_names = (*_PREDICTED, *score_names(task))
         super().__init__(
-            load_generator(backbone, gguf_file),
+            load_generator(backbone, gguf_file, quantization),
             backbone,
             task,
             adapter,
@@ -120,6 +130,7 @@ class GenerationModule(EveryRankModule):
         self.label_smoothing = label_smoothing
         self.predictions: dict[int, list[Record]] = {}
         self.unavailable: tuple[str, ...] = ()
+        self._packing_checked = False
         self._written: dict[int, list[Record]] = {rank: [] for rank in adapter.ranks}
         self._split = "validation"
 
@@ -143,7 +154,9 @@ class GenerationModule(EveryRankModule):
             InputError: If the tokenizer has no end token.
         """
         self._data = data
-        self._end_ids = end_token_ids(data.tokenizer)
+        end_ids: tuple[int, ...] | None = getattr(data, "end_ids", None)
+        self._end_ids = end_ids or end_token_ids(data.tokenizer)
+        self._is_one_paragraph = end_ids is None
 
     def build_metric(self) -> Metric:
         """Perplexity, token accuracy and loss."""
@@ -197,7 +210,7 @@ class GenerationModule(EveryRankModule):
                 cast(int, tokenizer.pad_token_id),
             )
             for rank, rows_of_rank in zip(ranks, written, strict=True):
-                yield rank, [_text(tokenizer, tokens) for tokens in rows_of_rank]
+                yield rank, [text_of(tokenizer, tokens, self._is_one_paragraph) for tokens in rows_of_rank]
         self._say_if_refuted()
 
     def count(self, batch: Batch, split: int) -> None:
@@ -281,7 +294,13 @@ class GenerationModule(EveryRankModule):
     def _predicted(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (rows, T, vocabulary) and the labels (rows, T) that they predict."""
         model, labels = cast(Any, self.model), batch["labels"]
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
+        inputs = {"input_ids": batch["input_ids"], "use_cache": False}
+        # Places that begin anew make transformers keep the rows of a packed row apart, unless it is given a mask.
+        own = "position_ids" if "position_ids" in batch else "attention_mask"
+        inputs[own] = batch[own]
+        if own == "position_ids" and not self._packing_checked:
+            check_packed(self.model, batch)
+            self._packing_checked = True
         if model.config.is_encoder_decoder:
             inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
             return model(**inputs).logits, labels
@@ -304,16 +323,12 @@ class GenerationModule(EveryRankModule):
 
 
 def _protocol(task: str) -> PresetName:
-    """The preset of a data set, or the one of E2E, whose style the embedded set has."""
+    """The preset of a data set, `greedy` for a user's own, or the one of E2E, whose style the embedded set has."""
     if task.startswith("webnlg"):
         return "webnlg"
+    if task == OWN_DATA:
+        return "greedy"
     return "dart" if task.startswith("dart") else "e2e"
-
-
-def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    """The text of generated tokens up to an empty line, without white space around it."""
-    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return cast(str, text).split("\n\n")[0].strip()
 
 
 def _described(record: Record, item: Item) -> Record:

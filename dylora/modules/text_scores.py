@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
-from dylora.metrics.nlg import dart_scores, e2e_scores, ptb_text, rouge_l, webnlg_scores
+from dylora.metrics.nlg import dart_scores, e2e_scores, own_scores, ptb_text, rouge_l, webnlg_scores
 
 _TABLE_SCORES = ("bleu", "bleu_multi", "meteor", "ter_pyter", "ter_tercom")
 _E2E_SCORES = ("bleu", "nist", "meteor", "rouge_l", "cider")
+_OWN_SCORES = ("bleu", "rouge_l", "exact_match")
 
 
 def score_names(task: str) -> tuple[str, ...]:
@@ -15,6 +17,8 @@ def score_names(task: str) -> tuple[str, ...]:
     >>> score_names("dart")
     ('bleu', 'bleu_multi', 'meteor', 'ter_pyter', 'ter_tercom')
     """
+    if task == OWN_DATA:
+        return _OWN_SCORES
     return _TABLE_SCORES if task.startswith(("webnlg", "dart")) else _E2E_SCORES
 
 
@@ -22,7 +26,8 @@ def score_texts(task: str, texts: Sequence[str], items: Sequence[Item]) -> dict[
     """Score texts; items without references are left out.
 
     Args:
-        task: Name of the data set: that of E2E, WebNLG or DART decides the protocol, any other has E2E's.
+        task: Name of the data set: that of E2E, WebNLG or DART decides the protocol, `prompts` is a user's own data,
+            any other has E2E's.
         texts: One generated text an item.
         items: What they were generated from.
 
@@ -47,6 +52,8 @@ def item_score(text: str, references: Sequence[str]) -> float:
 
 def _scores(task: str, pairs: Sequence[tuple[str, Item]]) -> dict[str, float | None]:
     texts, references = [text for text, _ in pairs], [item.references for _, item in pairs]
+    if task == OWN_DATA:
+        return dict(own_scores(texts, references))
     if task.startswith("webnlg"):
         return webnlg_scores(texts, references)
     return dart_scores(texts, references) if task.startswith("dart") else e2e_scores(texts, references)

@@ -1,9 +1,21 @@
 """What is known of each metric by its name: which way it is better, and on which scale it is printed."""
 
-LOWER_IS_BETTER = ("loss", "perplexity", "ter_")
+LOWER_IS_BETTER = ("loss", "perplexity", "ter_", "mae")
 """Beginnings of the names of the metrics that are better when lower; all others are better when higher."""
 
-OF_HUNDRED = ("accuracy", "f1", "matthews", "pearson", "spearman", "bleu", "meteor", "rouge_l", "token_accuracy")
+OF_HUNDRED = (
+    "accuracy",
+    "f1",
+    "macro_f1",
+    "matthews",
+    "pearson",
+    "spearman",
+    "bleu",
+    "meteor",
+    "rouge_l",
+    "exact_match",
+    "token_accuracy",
+)
 """Beginnings of the names of shares and correlations, which the paper prints times 100; the others as they are."""
 
 

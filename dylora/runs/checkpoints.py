@@ -11,7 +11,8 @@ import torch
 
 from dylora.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)  # format 1 does not say how its module was made
 KEY = "dylora"
 
 
@@ -35,12 +36,18 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
     Raises:
         InputError: Naming both sides of the first difference.
     """
-    if found is None or found.get("format") != FORMAT:
+    if found is None or found.get("format") not in _READABLE:
         given = "none" if found is None else f"format {found.get('format')}"
         raise InputError("--ckpt_path", f"a dylora checkpoint of format {FORMAT}", given, "give a file that fit wrote")
     if found["task"] != expected["task"]:
         fix = f"set --data.task {found['task']} (for text, choose --data), or choose another checkpoint"
         raise InputError("--ckpt_path", f"trained on task {expected['task']!r}", repr(found["task"]), fix)
+    labels = expected.get("labels")  # files from before they were kept do not have them
+    if labels is not None and found.get("labels", labels) != labels:
+        given = f"one trained on {', '.join(found['labels']) or 'scores'}"
+        fix = "leave --data.labels out, train on this data, or choose another checkpoint"
+        allowed = f"trained on the classes of the data ({', '.join(labels) or 'scores'})"
+        raise InputError("--ckpt_path", allowed, given, fix)
     theirs, ours = found["backbone"], expected["backbone"]
     # Files from before buffers counted have the fingerprint of the parameters alone.
     if theirs["fingerprint"] not in (ours["fingerprint"], ours.get("parameter_fingerprint")):

@@ -24,12 +24,18 @@ def validated_curve(run: Path, checkpoint: str, step: int, metric: str, cut: str
     Returns:
         For each rank the figure; None if the folder knows of no such validation.
     """
+    found = validated_metrics(run, checkpoint, step, cut)
+    return None if found is None else found.get(metric)
+
+
+def validated_metrics(run: Path, checkpoint: str, step: int, cut: str | None = None) -> dict[str, Curve] | None:
+    """All metrics at every rank, as a checkpoint of the run was validated; arguments as of `validated_curve`."""
     if cut is not None:
         content = _read(cut_file(run, cut))
         same = content.get("checkpoint") == checkpoint and content.get("step", step) == step  # older files have no step
-        return _curve(content, metric) if same else None
+        return _curves(content) if same else None
     epochs = _read(run / METRICS_FILE).get("epochs", [])
-    return next((_curve(epoch, metric) for epoch in reversed(epochs) if epoch.get("step") == step), None)
+    return next((_curves(epoch) for epoch in reversed(epochs) if epoch.get("step") == step), None)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -40,6 +46,6 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _curve(record: Mapping[str, Any], metric: str) -> Curve | None:
-    values = record.get("metrics", {}).get(metric)
-    return None if values is None else {int(rank): float(value) for rank, value in values.items()}
+def _curves(record: Mapping[str, Any]) -> dict[str, Curve]:
+    metrics = record.get("metrics", {})
+    return {name: {int(rank): float(value) for rank, value in by_rank.items()} for name, by_rank in metrics.items()}

@@ -54,7 +54,10 @@ def test_the_former_set_says_what_to_write(refused, name, data, form):
     ("arguments", "words"),
     [
         (["--model", "GenerationModule"], "--data: must be a data module of texts"),
-        (["--data", "E2EDataModule"], "data.task: must be one of rte"),
+        (
+            ["--data", "E2EDataModule"],
+            "--data: must be a data module of sentences for SequenceClassificationModule (GLUEDataModule, Text",
+        ),
         (["--model.decoding", "greedy"], "it is one of GenerationModule: choose the class with --model"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from dylora.data import glue
+from dylora.data import glue, sentence_task
 from dylora.data.glue import GLUEDataModule
 from dylora.errors import InputError
 
@@ -55,7 +55,8 @@ def make(word_tokenizer, glue_folder, tmp_path):
 @pytest.fixture
 def notes(monkeypatch):
     lines = []
-    monkeypatch.setattr(glue, "rank_zero_info", lines.append)
+    for place in (glue, sentence_task):
+        monkeypatch.setattr(place, "rank_zero_info", lines.append)
     return lines
 
 
@@ -240,7 +241,7 @@ def test_preparation_fills_the_cache_that_setup_reads(make, monkeypatch):
     place(module, 0, 1)
     module.prepare_data()
     fresh = make()
-    monkeypatch.setattr(fresh._source, "rows", lambda split: pytest.fail("the rows were read again"))
+    monkeypatch.setattr(fresh.source, "rows", lambda split: pytest.fail("the rows were read again"))
     fresh.setup("fit")
     assert len(fresh.train_dataloader().dataset) == 100
 

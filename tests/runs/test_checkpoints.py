@@ -59,8 +59,8 @@ def test_a_file_from_before_buffers_counted_is_known_by_the_fingerprint_of_the_p
         ),
         (_changed(adapter__max_rank=4), r"trained with max_rank 8, got max_rank 4; set --model.adapter.max_rank"),
         (_changed(adapter__scaling="alpha/max_rank"), r"trained with scaling alpha/b, got scaling alpha/max_rank"),
-        (_changed(format=99), r"format 1, got format 99"),
-        (None, r"a dylora checkpoint of format 1, got none"),
+        (_changed(format=99), r"format 2, got format 99"),
+        (None, r"a dylora checkpoint of format 2, got none"),
     ],
 )
 def test_a_difference_names_both_sides(found, message):

@@ -11,7 +11,7 @@ official ones.
 
 from dylora.metrics.nlg import bleu, cider, meteor, nist, postprocess, rouge_l, ter_pyter, ter_tercom
 from dylora.metrics.nlg.inputs import References, check_texts
-from dylora.metrics.nlg.protocols import dart_scores, e2e_scores, webnlg_scores
+from dylora.metrics.nlg.protocols import dart_scores, e2e_scores, own_scores, webnlg_scores
 from dylora.metrics.nlg.ptb_tokenizer import ptb_text, ptb_tokens
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "e2e_scores",
     "meteor",
     "nist",
+    "own_scores",
     "postprocess",
     "ptb_text",
     "ptb_tokens",

@@ -93,3 +93,30 @@ def webnlg_scores(hypotheses: Sequence[str], references: References) -> dict[str
         InputError: The two do not fit each other.
     """
     return _table_scores(hypotheses, references)
+
+
+def own_scores(hypotheses: Sequence[str], references: References) -> dict[str, float]:
+    """The scores of a user's own prompts.
+
+    Args:
+        hypotheses: One text an item, as generated.
+        references: The references of each item, as written.
+
+    Returns:
+        `bleu` (0..1, corpus BLEU of mteval-v13a, lower case), `rouge_l` (0..1) and `exact_match` (0..1, the share of
+        texts that are one of their references, but for white space around them).
+
+    Raises:
+        InputError: The two do not fit each other.
+
+    >>> own_scores(["a b c d", "x"], [["a b c d"], ["y"]])["exact_match"]
+    0.5
+    """
+    check_texts(hypotheses, references)
+    pairs = zip(hypotheses, references, strict=True)
+    exact = [text.strip() in {reference.strip() for reference in texts} for text, texts in pairs]
+    return {
+        "bleu": bleu.score(hypotheses, references),
+        "rouge_l": rouge_l.score(hypotheses, references),
+        "exact_match": sum(exact) / len(exact),
+    }

@@ -1,0 +1,40 @@
+"""Backbones in 4 or 8 bits (QLoRA's NF4, LLM.int8), through transformers and bitsandbytes."""
+
+from importlib.util import find_spec
+from typing import Any, Literal, cast, get_args
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from dylora.errors import InputError
+
+Quantization = Literal["nf4", "int8"]
+
+
+def quantization_options(quantization: str | None, kept: list[str]) -> dict[str, Any]:
+    """What `from_pretrained` is told; nothing for a backbone at its full width.
+
+    Args:
+        quantization: `nf4`, `int8`, or None.
+        kept: Names of the modules that stay as they are, such as a task head.
+
+    Raises:
+        InputError: If it is neither, or the packages that do it are not installed.
+    """
+    if quantization is None:
+        return {}
+    if quantization not in get_args(Quantization):
+        raise InputError("model.quantization", "nf4 or int8", repr(quantization), "leave it out for full width")
+    if missing := [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]:
+        allowed = f"left out unless {' and '.join(missing)} is installed"
+        raise InputError("model.quantization", allowed, quantization, 'pip install "dylora[quantized]"')
+    if quantization == "int8":
+        config = cast(Any, BitsAndBytesConfig)(load_in_8bit=True, llm_int8_skip_modules=kept)
+    else:
+        config = cast(Any, BitsAndBytesConfig)(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=torch.float32,
+            llm_int8_skip_modules=kept,
+        )
+    return {"quantization_config": config}

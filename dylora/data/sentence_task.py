@@ -1,0 +1,67 @@
+"""Sentences and pairs of sentences with a class or a score each, wherever they come from."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from datasets import Dataset  # type: ignore[import-untyped]
+from lightning.pytorch.utilities import rank_zero_info
+from typing_extensions import override
+
+from dylora.data.base import CachedDataModule, Collate, Part
+from dylora.data.batching import Collator
+from dylora.data.cache import TRUNCATED
+from dylora.data.sentences import sentence_rows, token_limit
+from dylora.data.sources.glue import Source
+from dylora.tasks import Task
+
+
+class SentenceTaskDataModule(CachedDataModule):
+    """Batches of a sentence task, tokenised once and cached.
+
+    A batch holds `input_ids`, `attention_mask` and, where the tokenizer makes them, `token_type_ids`, each (B, T);
+    `index` (B,), the row's number in its split from 0; and, where they are known, `labels` (B,), class ids or scores.
+
+    Attributes:
+        kind: What the batches are, by which the command line tells models and data that do not fit each other.
+        source: Where the rows come from.
+    """
+
+    kind: ClassVar[str] = "sentences"
+    source: Source
+
+    @property
+    @abstractmethod
+    def task_spec(self) -> Task:
+        """The task's fields, labels, splits and metrics."""
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """Names of the one or two text columns of the source's rows."""
+        return self.task_spec.text_fields
+
+    @override
+    def cache_key(self, part: Part) -> tuple[str, ...]:
+        """The rows, the tokenizer, the limit and the columns that are tokenised."""
+        return (self.source.key(part.split), self.tokenizer_key, str(self._limit), *self.text_fields)
+
+    @property
+    def _limit(self) -> int:
+        return token_limit(self.tokenizer, self._max_length, len(self.text_fields))
+
+    @override
+    def make_rows(self, part: Part) -> Dataset:
+        """The split's rows, tokenised."""
+        return sentence_rows(self.source.rows(part.split), self.text_fields, self.tokenizer, self._limit)
+
+    @override
+    def collator(self, part: Part) -> Collate:
+        """Padding with the tokenizer's own token, on its own side."""
+        return Collator(self.tokenizer)
+
+    @override
+    def report(self, part: Part) -> None:
+        """Tell how many rows were cut."""
+        truncated = self.rows(part)[TRUNCATED][:]
+        if any(truncated):
+            cut = f"cut {sum(truncated)} of {len(truncated)} rows at {self._limit} tokens"
+            rank_zero_info(f"{self.name} {part.split}: {cut}")

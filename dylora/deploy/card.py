@@ -1,0 +1,88 @@
+"""The model card of an exported adapter, `README.md`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dylora.deploy.figures import PICTURE, Figures
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says.
+
+    Attributes:
+        title: Its heading.
+        kind: What the folder holds, in words.
+        library: `peft`, `transformers` or `dylora`, as the hub knows it.
+        backbone: Name of the backbone.
+        task: What it was trained on.
+        ranks: The ranks that the folder can run at.
+        settings: What the adapter is made of, by name.
+        loading: Python that loads it.
+        command: The command that wrote the folder.
+        figures: Validation metrics at every rank, where there are any.
+        cut: The way that the adapter was cut; None as it was trained.
+    """
+
+    title: str
+    kind: str
+    library: str
+    backbone: str
+    task: str
+    ranks: str
+    settings: Mapping[str, object]
+    loading: str
+    command: str
+    figures: Figures | None = None
+    cut: str | None = None
+
+
+def card(facts: CardFacts) -> str:
+    """The card as Markdown, with the fields that the hub reads at its head."""
+    parts = [_head(facts), f"# {facts.title}", _what(facts), _loading(facts), _figures(facts), _settings(facts)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(facts: CardFacts) -> str:
+    is_hub_name = not facts.backbone.startswith(("/", "builtin/"))
+    base = [f"base_model: {facts.backbone}"] if is_hub_name else []
+    return "\n".join(["---", f"library_name: {facts.library}", *base, "tags:", "- lora", "- dylora", "---"])
+
+
+def _what(facts: CardFacts) -> str:
+    return (
+        f"{facts.kind} for `{facts.backbone}`, trained on {facts.task} with "
+        "[DyLoRA](https://arxiv.org/abs/2210.07558): one low-rank adapter that works at every rank. "
+        f"This folder runs at {facts.ranks}.\n\n"
+        "Licence: that of the backbone applies to it; add it here before you pass this on."
+    )
+
+
+def _loading(facts: CardFacts) -> str:
+    return f"## How to load it\n\n```python\n{facts.loading}\n```"
+
+
+def _figures(facts: CardFacts) -> str:
+    if facts.figures is None:
+        return "## Metrics\n\nThis checkpoint was not validated in this form."
+    monitor, metrics, summary = facts.figures.monitor, facts.figures.metrics, facts.figures.summary
+    rows = ["| rank | " + " | ".join(metrics) + " |", "| ---: |" + " ---: |" * len(metrics)]
+    for rank in sorted(metrics[monitor]):
+        rows.append(f"| {rank} | " + " | ".join(_cell(values, rank) for values in metrics.values()) + " |")
+    cut = f", the adapter cut by {facts.cut}" if facts.cut else ""
+    words = (
+        f"On validation data{cut}. By {monitor}, rank {summary.chosen_rank} is the smallest that is nearly as good as "
+        f"the best, rank {summary.best_rank}."
+    )
+    picture = f"![{monitor} at every rank]({PICTURE})"
+    return "\n\n".join(["## Metrics at every rank", words, picture, "\n".join(rows)])
+
+
+def _cell(values: Mapping[int, float], rank: int) -> str:
+    return f"{values[rank]:.4f}" if rank in values else ""
+
+
+def _settings(facts: CardFacts) -> str:
+    rows = [f"| {name} | {value} |" for name, value in facts.settings.items()]
+    table = "\n".join(["| setting | value |", "| --- | --- |", *rows])
+    return f"## How it was made\n\n```bash\n{facts.command}\n```\n\n{table}"

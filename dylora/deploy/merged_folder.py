@@ -1,0 +1,32 @@
+"""Plain folders of transformers, with the adapter merged into the weights."""
+
+import copy
+from pathlib import Path
+from typing import Literal
+
+import torch
+from transformers import PreTrainedModel
+
+from dylora.adapters.merging import unload
+from dylora.backbones import hub_logs
+
+DType = Literal["float32", "bfloat16", "float16"]
+
+
+def write_merged(folder: Path, model: PreTrainedModel, rank: int, dtype: DType | None = None) -> None:
+    """Write a copy of an adapted model with the adapter merged at a rank; the model stays as it is.
+
+    Args:
+        folder: Where to; made if it is not there.
+        model: The adapted model, not merged.
+        rank: The rank.
+        dtype: Type of the written weights, merged before in fp32; None keeps the model's.
+
+    Raises:
+        InputError: If the rank is outside the range, or a weight cannot be merged into (quantised, tied).
+    """
+    plain = unload(copy.deepcopy(model), rank)
+    if dtype is not None:
+        plain = plain.to(getattr(torch, dtype))  # type: ignore[arg-type]
+    with hub_logs.quiet():
+        plain.save_pretrained(folder)
