@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dylora.adapters.calls import uncalled_layers as uncalled_layers
     from dylora.adapters.config import DyLoRAConfig as DyLoRAConfig
     from dylora.adapters.cuts import cut as cut
+    from dylora.adapters.elastic import adapt_from_peft as adapt_from_peft
+    from dylora.adapters.export import peft_adapter as peft_adapter
     from dylora.adapters.merging import merge as merge
     from dylora.adapters.merging import unload as unload
     from dylora.adapters.merging import unmerge as unmerge
@@ -47,6 +49,7 @@ _HOMES = {
     "RankRange": "dylora.adapters.ranks",
     "RowExactAdamW": "dylora.adapters.optim",
     "adapt": "dylora.adapters.adapt",
+    "adapt_from_peft": "dylora.adapters.elastic",
     "adapter_state": "dylora.adapters.parameters",
     "check_calls": "dylora.adapters.calls",
     "check_rank_per_row": "dylora.adapters.rank_per_row",
@@ -57,6 +60,7 @@ _HOMES = {
     "merge": "dylora.adapters.merging",
     "no_adapter": "dylora.adapters.active_rank",
     "parameter_groups": "dylora.adapters.optim",
+    "peft_adapter": "dylora.adapters.export",
     "pooled_values": "dylora.adapters.budget",
     "rank_at": "dylora.adapters.ranks",
     "rank_state": "dylora.adapters.active_rank",

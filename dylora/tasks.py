@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dylora.errors import InputError
 
@@ -114,3 +115,24 @@ def task_for(name: str, labels: Sequence[str] | None = None) -> Task:
         raise InputError("labels", "two class names or more, all different", ", ".join(labels), fix)
     metrics = ("accuracy", "macro_f1", "matthews") if labels else ("pearson", "spearman", "mae")
     return Task(name, name, ("text",), tuple(labels), metrics, metrics[0])
+
+
+def own_name(given: str | None, place: str) -> str:
+    """The name of a user's own data, and of the folder of its runs.
+
+    Args:
+        given: The name, if one is given.
+        place: The file, the folder or the hub set, which gives it else; a `train.csv` goes by the name of its folder.
+
+    Raises:
+        InputError: If the name cannot be that of a folder.
+
+    >>> own_name(None, "some/reviews.csv"), own_name(None, "stanfordnlp/imdb"), own_name("rte", "a.csv")
+    ('reviews', 'imdb', 'rte-data')
+    """
+    if given is None:
+        path = Path(place).expanduser().resolve()
+        given = path.parent.name if path.stem == "train" else path.stem
+    if not given or "/" in given or given.startswith("."):
+        raise InputError("data.name", "a name of a folder", repr(given), "leave out slashes and a dot in front")
+    return f"{given}-data" if given in TASKS else given

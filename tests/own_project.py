@@ -7,6 +7,8 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from dylora.methods.adapter import Adapter
+
 
 class Line(LightningModule):
     """A straight line; it knows nothing of ranks.
@@ -74,6 +76,22 @@ class Count(Callback):
         self.path.write_text(str(trainer.global_step))
 
 
+class SaveAt(Callback):
+    """Save a checkpoint after a step.
+
+    Args:
+        step: The step.
+        path: Where to.
+    """
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
 class Broken(LightningDataModule):
     """Data that cannot be built."""
 
@@ -93,3 +111,11 @@ class Sentences(LightningDataModule):
         return DataLoader(rows, batch_size=4)
 
     val_dataloader = train_dataloader
+
+
+class NormalisedHead(Adapter):
+    """DyLoRA below a head that normalises where others drop out."""
+
+    def prepare(self, model, adapter):
+        super().prepare(model, adapter)
+        model.classifier.dropout = nn.BatchNorm1d(model.config.hidden_size)

@@ -45,3 +45,8 @@ def test_the_names_in_the_documentation_are_public():
     lines = re.findall(r"^from dylora import (.+)$", text, re.M)
     assert lines
     assert {name.strip() for line in lines for name in line.split(",")} <= set(dylora.__all__)
+
+
+def test_no_module_is_named_like_one_of_the_standard_library():
+    names = {path.stem for path in (ROOT / "dylora").rglob("*.py")} | {p.name for p in (ROOT / "dylora").rglob("*/")}
+    assert not names & sys.stdlib_module_names - {"__main__"}

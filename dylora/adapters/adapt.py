@@ -10,7 +10,7 @@ from dylora.adapters.head import task_head
 from dylora.adapters.layers import AdaptedLayer
 from dylora.adapters.merging import guard
 from dylora.adapters.rank_state import RankState
-from dylora.adapters.statistics import hold_statistics
+from dylora.adapters.running_statistics import hold_statistics
 from dylora.adapters.targets import find_targets
 from dylora.errors import InputError
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.head import task_head
-from dylora.adapters.statistics import trained_buffers
+from dylora.adapters.running_statistics import trained_buffers
 from dylora.errors import InputError
 
 

@@ -124,7 +124,6 @@ def _agree(model: nn.Module, together: Tensor, expected: Tensor, alone: Tensor) 
         alone: (ranks, ...), outputs at each rank.
     """
     low = any(p.dtype not in (torch.float32, torch.float64) for p in model.parameters())
-    low = low or torch.is_autocast_enabled(alone.device.type)
     tolerance, least = _LOW_PRECISION if low else (_TOLERANCE, _LEAST_DIFFERENCE)
     apart = _size(alone - alone.mean(0))
     if not apart > least * _size(alone):
@@ -149,10 +148,19 @@ def _attempt(run: Callable[[], Outputs]) -> Outputs | None:
 
 
 def _probed(model: nn.Module, compare: Callable[[], bool | None]) -> bool | None:
-    """Compare with random factors, in evaluation mode and without gradients; all is as before afterwards."""
+    """Compare with random factors, in evaluation mode and without gradients; all is as before afterwards.
+
+    Without autocast: its rounding, over many layers, would look like rows that are mixed.
+    """
     device = next(model.parameters()).device
     modes = [(module, module.training) for module in model.modules()]
-    with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []), _random_factors(model):
+    cuda = [device] if device.type == "cuda" else []
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, enabled=False),
+        torch.random.fork_rng(cuda),
+        _random_factors(model),
+    ):
         try:
             for module, _ in modes:
                 module.training = False

@@ -30,6 +30,8 @@ class RankRange:
     def __post_init__(self) -> None:
         if self.min_rank < 1:
             raise InputError("min_rank", "at least 1", self.min_rank, "ranks start at 1")
+        if self.max_rank < 1:
+            raise InputError("max_rank", "at least 1", self.max_rank, "ranks start at 1")
         if self.max_rank < self.min_rank:
             given = f"min_rank {self.min_rank} > max_rank {self.max_rank}"
             raise InputError("min_rank", "at most max_rank", given, "lower min_rank or raise max_rank")

@@ -91,9 +91,9 @@ def gather_sensitivities(
     if examples < 1:
         raise InputError("examples", "1 or more", examples, "1000 are enough")
     named = {name: module for name, module in model.named_modules() if isinstance(module, LowRankFactors)}
-    found = {name: _empty(factors) for name, factors in named.items()}
     seen = 0
     with _at_rest(model), ExitStack() as hooks:
+        found = {name: _empty(factors) for name, factors in named.items()}  # no inference tensors: they are summed in
         for name, factors in named.items():
             hooks.callback(factors.register_forward_hook(partial(_watch, found[name])).remove)
         generator = torch.Generator().manual_seed(seed)

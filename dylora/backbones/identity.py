@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from dylora.backbones.quantization import quantization_of
+
 _SAMPLES_PER_TENSOR = 4096
 
 
@@ -20,12 +22,14 @@ class BackboneIdentity:
         fingerprint: Hash over the names, shapes and evenly spaced values of all frozen weights and of the buffers
             that are saved with them (running statistics), 16 hex digits.
         parameter_fingerprint: The same without the buffers, as checkpoints recorded it before there was the other.
+        quantization: How the weights are packed, such as `nf4`; the fingerprint is that of the packed weights then.
     """
 
     name: str
     revision: str | None
     fingerprint: str
     parameter_fingerprint: str
+    quantization: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
         """Plain types, for a checkpoint."""
@@ -42,16 +46,31 @@ def identify(model: nn.Module, name: str, without: Collection[str] = ()) -> Back
         without: Names of buffers that do not count, since training moved them.
     """
     frozen = {key: p for key, p in model.named_parameters() if not p.requires_grad}
-    saved = model.state_dict(keep_vars=True).keys() - set(without)
+    saved = _saved_buffers(model) - set(without)
     buffers = {key: buffer for key, buffer in model.named_buffers() if key in saved}
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
-    return BackboneIdentity(name, revision, _fingerprint(frozen | buffers), _fingerprint(frozen))
+    prints = _fingerprint(frozen | buffers), _fingerprint(frozen)
+    return BackboneIdentity(name, revision, *prints, quantization_of(model))
+
+
+def _saved_buffers(model: nn.Module) -> set[str]:
+    """Names of the buffers that are saved; packed weights are not asked, whose `state_dict` lays them out anew."""
+    found = set()
+    for prefix, module in model.named_modules():
+        if own := dict(module.named_buffers(recurse=False)):
+            names = own.keys() & module.state_dict(keep_vars=True).keys()
+            found |= {f"{prefix}.{name}" if prefix else name for name in names}
+    return found
 
 
 def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for key, tensor in sorted((key.replace(".base_layer", ""), tensor) for key, tensor in tensors.items()):
         flat = tensor.detach().reshape(-1)
+        if flat.dtype == torch.uint8:  # two 4-bit values a byte, in an order that a forward may change
+            counts = torch.bincount(flat & 15, minlength=16) + torch.bincount(flat >> 4, minlength=16)
+            digest.update(f"{key}{counts.tolist()}".encode())
+            continue
         stride = max(1, flat.numel() // _SAMPLES_PER_TENSOR)
         digest.update(f"{key}{tuple(tensor.shape)}".encode())
         digest.update(flat[::stride].float().cpu().numpy().tobytes())

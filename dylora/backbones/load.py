@@ -8,10 +8,12 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageClassification,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
@@ -47,7 +49,48 @@ def load_classifier(
     """
     config = _config(name, {})  # without a network this alone fails, after one round of retries and not one a file
     packed = _quantized(AutoModelForSequenceClassification, config, quantization)
-    model, missing, mismatched = _load(AutoModelForSequenceClassification, name, num_labels=num_outputs, **packed)
+    return _with_head(AutoModelForSequenceClassification, name, num_outputs, keep_head, **packed)
+
+
+def load_image_classifier(
+    name: str, num_outputs: int, keep_head: bool = False, quantization: Quantization | None = None
+) -> tuple[PreTrainedModel, list[str]]:
+    """A backbone with a new task head for images in RGB.
+
+    Args:
+        name: Hub name or folder.
+        num_outputs: Number of classes.
+        keep_head: Keep the head of a backbone that was trained before; else a new one is made, and said so.
+        quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
+
+    Returns:
+        The model, in fp32 and training mode, and the names of the parameters that the backbone did not bring.
+
+    Raises:
+        InputError: As for `load_classifier`, and if it is no model of images, or one of other than three channels.
+    """
+    config = _config(name, {})
+    if type(config) not in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
+        allowed = "a model of images (ViT, DeiT, DINOv2, BEiT, Swin, ConvNeXt, ...)"
+        raise InputError(
+            "model.backbone", allowed, f"{name!r} of type {config.model_type!r}", "choose another backbone"
+        )
+    if (channels := getattr(config, "num_channels", 3)) != 3:
+        given = f"{name!r}, which takes {channels}"
+        raise InputError("model.backbone", "a model of images with 3 channels", given, "choose another backbone")
+    packed = _quantized(AutoModelForImageClassification, config, quantization)
+    return _with_head(AutoModelForImageClassification, name, num_outputs, keep_head, **packed)
+
+
+def _with_head(
+    auto_class: Any,  # noqa: ANN401
+    name: str,
+    outputs: int,
+    keep_head: bool,
+    **packed: Any,  # noqa: ANN401
+) -> tuple[PreTrainedModel, list[str]]:
+    """A model with a head that it brings, or a new one, and the names of the parameters that are new."""
+    model, missing, mismatched = _load(auto_class, name, num_labels=outputs, **packed)
     head = _head_names(model)
     if keep_head:
         _check_kept_head(name, head, missing, mismatched)
@@ -55,7 +98,7 @@ def load_classifier(
         _make_anew(model, head)
         missing = sorted({*missing, *head})
         rank_zero_info(
-            f"{name} brings the head of another task; a new one with {num_outputs} outputs is trained "
+            f"{name} brings the head of another task; a new one with {outputs} outputs is trained "
             "(--model.keep_head true keeps one of equal width)."
         )
     return model, missing
@@ -220,7 +263,7 @@ def _head_names(model: PreTrainedModel) -> list[str]:
 
 def _make_anew(model: PreTrainedModel, names: list[str]) -> None:
     """Start parameters as those of a model that was never trained."""
-    fresh = cast(Any, AutoModelForSequenceClassification).from_config(model.config, dtype=torch.float32)
+    fresh = type(model)(model.config)
     for name in names:
         model.get_parameter(name).data = fresh.get_parameter(name).data
 

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, cast, get_args
 
 import torch
+from torch import nn
 from transformers import BitsAndBytesConfig
 
 from dylora.errors import InputError
@@ -38,3 +39,14 @@ def quantization_options(quantization: str | None, kept: list[str]) -> dict[str,
             llm_int8_skip_modules=kept,
         )
     return {"quantization_config": config}
+
+
+def quantization_of(model: nn.Module) -> str | None:
+    """How a model's weights are packed: `nf4`, `int8`, another method's name, or None for plain ones."""
+    config = getattr(getattr(model, "config", None), "quantization_config", None)
+    if config is None:
+        return None
+    found = config if isinstance(config, dict) else config.to_dict()
+    if found.get("load_in_8bit"):
+        return "int8"
+    return str(found.get("bnb_4bit_quant_type") if found.get("load_in_4bit") else found.get("quant_method"))

@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from dylora.adapters.cuts import Cut, cut
+from dylora.adapters.sensitivity import Sensitivities
+from dylora.callbacks.calibration import Calibration, calibrate
 from dylora.modules.base import EveryRankModule
 
 
@@ -15,19 +17,25 @@ class CutAdapter(Callback):
 
     Args:
         kind: The way; see `dylora.adapters.cuts.cut`.
+        examples: Number of training examples that weigh the two-sided cut; they come from the trainer's data.
+
+    Attributes:
+        calibration: What the two-sided cut was weighed with; None for another cut, and before it.
     """
 
-    def __init__(self, kind: Cut) -> None:
+    def __init__(self, kind: Cut, examples: int = 1000) -> None:
         self.kind = kind
+        self.examples = examples
+        self.calibration: Calibration | None = None
         self._block = ExitStack()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut."""
-        self._begin(pl_module)
+        self._begin(trainer, pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut."""
-        self._begin(pl_module)
+        self._begin(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore."""
@@ -41,7 +49,13 @@ class CutAdapter(Callback):
         """Restore."""
         self._block.close()
 
-    def _begin(self, pl_module: LightningModule) -> None:
+    def sensitivities(self, trainer: Trainer, module: EveryRankModule) -> Sensitivities | None:
+        """What weighs the two-sided cut, gathered once; None for another cut."""
+        if self.kind == "two-sided" and self.calibration is None:
+            self.calibration = calibrate(trainer, module, self.examples)
+        return self.calibration.sensitivities if self.calibration else None
+
+    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not isinstance(pl_module, EveryRankModule):
             raise TypeError("CutAdapter needs a module with DyLoRA adapters (EveryRankModule)")
-        self._block.enter_context(cut(pl_module.model, self.kind))
+        self._block.enter_context(cut(pl_module.model, self.kind, self.sensitivities(trainer, pl_module)))

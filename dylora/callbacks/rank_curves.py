@@ -1,6 +1,7 @@
 """What a user sees of all ranks: a row an epoch, curves and pictures on TensorBoard, files in the run's folder."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,18 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
 
 from dylora.modules.base import EveryRankModule
+from dylora.processes import process_rank
+from dylora.rank_curve.choice import RankChoice
+from dylora.rank_curve.evidence import choice_if_any, choice_record
+from dylora.rank_curve.kept import KeptOutcomes
 from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
 from dylora.rank_curve.summary import RankSummary
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.folders import write_json
+from dylora.runs.outcomes_file import OUTCOMES_FILE, read_outcomes, write_outcomes
 
 Record = dict[str, Any]
 
@@ -25,9 +32,10 @@ Record = dict[str, Any]
 class RankCurves(Callback):
     """Show every rank after each validation, and keep the history.
 
-    In the run's folder it keeps `rank_metrics.json` and, of the best epoch so far, `rank_curve.png`. On TensorBoard it
-    writes a chart with all ranks overlaid, the rank curve and an epoch x rank heat map as pictures, and the
-    hyper-parameters with the best epoch's figures.
+    In the run's folder it keeps `rank_metrics.json` and, of the best epoch so far, `rank_curve.png` and each example's
+    outcome at each rank, `outcomes.npz`. When training ends, the rank that these choose is added to the first two. On
+    TensorBoard it writes a chart with all ranks overlaid, the rank curve and an epoch x rank heat map as pictures, and
+    the hyper-parameters with the best epoch's figures.
 
     Args:
         folder: The run's folder; it must exist.
@@ -38,14 +46,18 @@ class RankCurves(Callback):
         self.folder = folder
         self.hyperparameters = dict(hyperparameters)
         self.history: list[Record] = []
+        self.choice: RankChoice | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The history, so that a resumed run keeps the epochs before."""
-        return {"history": json.dumps(self.history)}
+        """The history and where its files lie, so that a resumed run keeps the epochs before."""
+        return {"history": json.dumps(self.history), "folder": str(self.folder)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history back."""
+        """Take the history back, and the outcomes of its best epoch."""
         self.history = json.loads(state_dict["history"])
+        before, here = Path(state_dict.get("folder", "-")) / OUTCOMES_FILE, self.folder / OUTCOMES_FILE
+        if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
+            shutil.copy2(before, here)
 
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,7 +76,31 @@ class RankCurves(Callback):
         self.history.append(_record(trainer, module))
         self._print_row(trainer, module)
         self._draw(trainer, module)
+        if self.history[-1] is self.best and module.outcomes is not None:
+            write_outcomes(self.folder / OUTCOMES_FILE, module.outcomes, self.history[-1]["step"])
         self._write(module)
+
+    @override
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose the rank of the best epoch by its outcomes, and draw its curve with their intervals."""
+        module, kept = _every_rank(pl_module), self.best_outcomes()
+        self.choice = choice_if_any(kept, module.tolerance)
+        if self.choice is None or kept is None:
+            return
+        values, summary = _by_rank(self.best["metrics"][module.monitor]), summary_of(self.best)
+        title = f"{module.identity['task']}, epoch {self.best['epoch']}"
+        curve = draw_rank_curve(values, module.monitor, title, summary, self.choice)
+        curve.savefig(self.folder / "rank_curve.png")
+        self._write(module, choice_record(self.choice, module.tolerance, kept.examples))
+
+    def best_outcomes(self) -> KeptOutcomes | None:
+        """The outcomes of the best epoch; None where none were kept. In the first process only."""
+        path = self.folder / OUTCOMES_FILE
+        if not (self.history and path.is_file()):
+            return None
+        found = read_outcomes(path)
+        return found.kept if found.step == self.best["step"] else None
 
     @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -104,12 +140,17 @@ class RankCurves(Callback):
             logger.experiment.add_figure("rank_curve", curve, trainer.global_step)
             logger.experiment.add_figure("epoch_by_rank", draw_heat_map(epochs, metric, title), trainer.global_step)
 
-    def _write(self, module: EveryRankModule) -> None:
+    def _write(self, module: EveryRankModule, chosen: Record | None = None) -> None:
         content = {
             "task": module.identity["task"],
             "method": module.method.name,
             "metric": module.monitor,
             "tolerance": module.tolerance,
+            **(
+                {"chosen": {"checkpoint": "checkpoints/best.ckpt", "step": self.best["step"], **chosen}}
+                if chosen
+                else {}
+            ),
             "best": {"checkpoint": "checkpoints/best.ckpt", **self.best},
             "last": {"checkpoint": "checkpoints/last.ckpt", **self.history[-1]},
             "epochs": self.history,
@@ -120,9 +161,13 @@ class RankCurves(Callback):
 def final_table(record: Record, metric: str) -> str:
     """The table of one epoch, under its heading."""
     values = _by_rank(record["metrics"][metric])
-    summary = RankSummary(**{key: record[key] for key in ("mean", "aurac", "best_rank", "best", "chosen_rank")})
-    row = table_row(f"epoch {record['epoch']}", values, summary)
+    row = table_row(f"epoch {record['epoch']}", values, summary_of(record))
     return f"{table_header(metric, sorted(values))}\n{row}"
+
+
+def summary_of(record: Record) -> RankSummary:
+    """The summary that an epoch's record holds."""
+    return RankSummary(**{key: record[key] for key in ("mean", "aurac", "best_rank", "best", "chosen_rank")})
 
 
 def _record(trainer: Trainer, module: EveryRankModule) -> Record:

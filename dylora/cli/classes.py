@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from dylora.data.glue import GLUEDataModule
+from dylora.data.image_classification import ImageClassificationDataModule
 from dylora.data.prompt import PromptDataModule
 from dylora.data.table_to_text import (
     DARTDataModule,
@@ -22,8 +23,13 @@ from dylora.methods.full import FullFineTuning
 from dylora.methods.method import Method
 from dylora.modules.classification import SequenceClassificationModule
 from dylora.modules.generation import GenerationModule
+from dylora.modules.image_classification import ImageClassificationModule
 
-MODELS: tuple[type[LightningModule], ...] = (SequenceClassificationModule, GenerationModule)
+MODELS: tuple[type[LightningModule], ...] = (
+    SequenceClassificationModule,
+    GenerationModule,
+    ImageClassificationModule,
+)
 DATA: tuple[type[LightningDataModule], ...] = (
     GLUEDataModule,
     TextClassificationDataModule,
@@ -32,6 +38,7 @@ DATA: tuple[type[LightningDataModule], ...] = (
     DARTDataModule,
     RestaurantTextDataModule,
     PromptDataModule,
+    ImageClassificationDataModule,
 )
 METHODS: tuple[type[Method], ...] = (Adapter, FullFineTuning, FLOP)
 

@@ -5,6 +5,8 @@ COMMANDS = {
     "validate": "Evaluate any ranks of a trained adapter on the validation split.",
     "test": "Evaluate any ranks of a trained adapter on a labelled test split.",
     "predict": "Write what any ranks of a trained adapter predict.",
+    "choose": "Choose the smallest rank that is as good as the best, with evidence.",
+    "budget": "Share a budget of ranks out over the modules of a trained adapter.",
     "export": "Write any rank of a trained adapter as files of PEFT or transformers.",
     "convert": "Make a LoRA that PEFT trained work at every rank, without training.",
     "sweep": "Run an experiment of many systems, tasks and seeds from one file.",

@@ -1,16 +1,18 @@
 """What `validate`, `test` and `predict` give."""
 
 from pathlib import Path
+from typing import Any
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
-from dylora.callbacks.predictions import CollectPredictions, write_json_lines
+from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
 from dylora.modules.base import EveryRankModule
+from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import cut_file, free_path, read_config, sweep_place, write_json
-from dylora.runs.validated import validated_curve
+from dylora.runs.validated import validated_choice, validated_curve
 
 
 def results_table(split: str, module: EveryRankModule) -> str:
@@ -36,7 +38,8 @@ def choice_words(run: Path, checkpoint: Path, kind: Cut | None, module: EveryRan
     if curve is None:
         of = f"{checkpoint.name}, cut {kind}" if kind else checkpoint.name
         return f"Rank chosen on validation: none, {run} has no validation of {of}"
-    chosen = summarise(curve, module.tolerance, module.higher_is_better).chosen_rank
+    by_figures = summarise(curve, module.tolerance, module.higher_is_better).chosen_rank
+    chosen = validated_choice(run, checkpoint.name, step, kind) or by_figures
     words = f"Rank chosen on validation: {chosen} ({module.monitor} {curve[chosen]:.4f} there)"
     if chosen not in module.eval_ranks:
         return f"{words}; it is not among the ranks that were asked for"
@@ -62,8 +65,16 @@ def keep_cut(run: Path, kind: Cut, checkpoint: Path, share: float | int, module:
     if reason := _why_not_kept(run, path, checkpoint, share, module):
         return f"Not kept: {reason}"
     origin = {"cut": kind, "checkpoint": checkpoint.name, "step": int(read_checkpoint(checkpoint)["global_step"])}
-    write_json(path, {**origin, "task": module.identity["task"], "metric": module.monitor, **module.record()})
+    about = {"task": module.identity["task"], "metric": module.monitor}
+    write_json(path, {**origin, **about, **_chosen(module), **module.record()})
     return f"Written: {path}"
+
+
+def _chosen(module: EveryRankModule) -> dict[str, Any]:
+    choice = choice_if_any(module.outcomes, module.tolerance)
+    if choice is None or module.outcomes is None:
+        return {}
+    return {"chosen": choice_record(choice, module.tolerance, module.outcomes.examples)}
 
 
 def _why_not_kept(run: Path, path: Path, checkpoint: Path, share: float | int, module: EveryRankModule) -> str | None:
@@ -79,11 +90,25 @@ def _why_not_kept(run: Path, path: Path, checkpoint: Path, share: float | int, m
     return None
 
 
-def write_predictions(collected: CollectPredictions, folder: Path) -> list[Path]:
-    """A JSON Lines file a split; an existing file is kept and the new one numbered."""
+def write_predictions(collected: CollectPredictions, folder: Path, data: object = None) -> list[Path]:
+    """A JSON Lines file a split; an existing file is kept and the new one numbered.
+
+    Args:
+        collected: What was predicted.
+        folder: Where the files go.
+        data: The data module, whose `described(split, indices)` says what rows are in words, if it has one.
+    """
     paths = []
     for split, records in collected.records.items():
         path = free_path(folder / f"{split}.jsonl")
-        write_json_lines(path, records)
+        write_json_lines(path, _in_words(split, records, data))
         paths.append(path)
     return paths
+
+
+def _in_words(split: str, records: list[Record], data: object) -> list[Record]:
+    """The records with what the data says of their rows behind their indices."""
+    if not hasattr(data, "described"):
+        return records
+    words = data.described(split, [record["index"] for record in records])
+    return [{"index": record["index"], **said, **record} for record, said in zip(records, words, strict=True)]

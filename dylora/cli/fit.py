@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
+from dylora.callbacks.compare_cuts import CompareCuts, cut_words
 from dylora.callbacks.final_validation import ValidateFinalWeights
 from dylora.callbacks.interrupt import SaveOnInterrupt
 from dylora.callbacks.rank_curves import RankCurves, final_table
@@ -20,7 +21,8 @@ from dylora.callbacks.step_seed import StepSeed
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
-from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder
+from dylora.rank_curve.choice import RankChoice
+from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder, sweep_place
 
 LoggerOption = Logger | Iterable[Logger] | bool | None
 
@@ -38,6 +40,7 @@ class SaveConfig(SaveConfigCallback):
         """Write `config.yaml`; where a resumed run came from is none of its options."""
         config = self.config.clone()
         config.ckpt_path = None
+        config.pop("init_from", None)
         self.parser.save(config, str(self.folder / CONFIG), skip_none=False, overwrite=True, multifile=False)
 
 
@@ -97,7 +100,10 @@ def fit_callbacks(
     if not isinstance(module, EveryRankModule):
         last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
         return [SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else []
-    callbacks: list[Callback] = [StepSeed(seed), RankCurves(folder, hyperparameters), ValidateFinalWeights()]
+    curves = RankCurves(folder, hyperparameters)
+    callbacks: list[Callback] = [StepSeed(seed), curves, ValidateFinalWeights()]
+    if checkpoints and sweep_place(folder) is None:  # a sweep says itself which cuts it evaluates
+        callbacks.append(CompareCuts(curves))
     if checkpoints:
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
         callbacks.append(BestAndLast(folder / CHECKPOINTS, module.monitor, module.higher_is_better))
@@ -154,15 +160,32 @@ def _best_epoch(trainer: Trainer, module: EveryRankModule) -> list[str]:
     curves = next(callback for callback in trainer.callbacks if isinstance(callback, RankCurves))  # type: ignore[attr-defined]
     if not curves.history:
         return []
-    best = curves.best
-    chosen, value = best["chosen_rank"], best["metrics"][module.monitor][str(best["chosen_rank"])]
-    reason = f"the smallest within {module.tolerance:.2%} of the best rank, {best['best_rank']}"
+    best, choice = curves.best, curves.choice
+    chosen = best["chosen_rank"] if choice is None else choice.rank
+    value = f"{module.monitor} {best['metrics'][module.monitor][str(chosen)]:.4f}"
+    reason = f"the smallest within {module.tolerance:.2%} of the best rank, {best['best_rank']}, by the figures alone"
+    words = f"Chosen rank: {chosen} ({value}; {reason})" if choice is None else _evidence(choice, value)
     return [
         "",
         f"Best epoch ({module.monitor}, by the area under the rank curve):",
         final_table(best, module.monitor),
-        f"Chosen rank: {chosen} ({module.monitor} {value:.4f}; {reason})",
+        words,
+        *_cuts(trainer),
     ]
+
+
+def _cuts(trainer: Trainer) -> list[str]:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    compared = next((callback for callback in callbacks if isinstance(callback, CompareCuts)), None)
+    return cut_words(compared.results, compared.skipped) if compared else []
+
+
+def _evidence(choice: RankChoice, value: str) -> str:
+    """The chosen rank, with what the validation examples say of it."""
+    metric = choice.evidence[choice.rank].metric
+    interval = f"95 % interval {metric.low:.4f} to {metric.high:.4f}"
+    more = "" if choice.certain else "\nEach rank's interval: python -m dylora choose"
+    return f"Chosen rank: {choice.rank} ({value}; {interval}). {choice.statement}{more}"
 
 
 def _dashboards(folder: Path, trainer: Trainer) -> list[str]:

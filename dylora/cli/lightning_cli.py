@@ -36,6 +36,7 @@ from dylora.cli.fit import (
     run_folder,
     run_loggers,
 )
+from dylora.cli.initial import start_from
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
@@ -57,8 +58,17 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
         InputError: If the arguments are wrong.
     """
     command, *options = quoted_templates(complete_arguments(arguments))
+    run_cli(DyLoRACLI, command, options)
+
+
+def run_cli(cli: "type[DyLoRACLI]", command: str, options: Sequence[str]) -> None:
+    """Run a subcommand of Lightning's CLI or of a class made of it, with the default model and data.
+
+    Raises:
+        InputError: If the options are wrong.
+    """
     try:
-        DyLoRACLI([command, *DEFAULTS, *options])
+        cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
         fail(f"--trainer: {error} Check the trainer's options.")
 
@@ -136,6 +146,9 @@ class DyLoRACLI(LightningCLI):
             else "Checkpoint to evaluate; the run's best by default."
         )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
+        if subcommand == "fit":
+            text = "Run or checkpoint whose adapter, of the same or a smaller range, training starts from."
+            parser.add_argument("--init_from", type=str | None, default=None, help=text)
         if subcommand in EVALUATIONS:
             text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
             parser.add_argument("--rank", type=str, default="all", help=text)
@@ -146,6 +159,8 @@ class DyLoRACLI(LightningCLI):
                 + "; null does not."
             )
             parser.add_argument("--cut", type=str | None, default=None, help=text)
+            text = "Number of training examples that weigh the two-sided cut."
+            parser.add_argument("--cut_examples", type=int, default=1000, help=text)
         if subcommand == "predict":
             text = "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run."
             parser.add_argument("--output", type=str | None, default=None, help=text)
@@ -173,6 +188,8 @@ class DyLoRACLI(LightningCLI):
         options = self.config[self.config.subcommand]
         if kind := options.get("cut"):
             check_cut(kind)
+            if options.cut_examples < 1:
+                raise InputError("--cut_examples", "1 or more", options.cut_examples, "1000 are enough")
         options.rank_sampling.seed = int(options.seed_everything)  # it may have been chosen at random
         check_kinds(options)
         share(options)
@@ -190,6 +207,8 @@ class DyLoRACLI(LightningCLI):
         """Check what only the built classes can tell, and choose the ranks to evaluate."""
         options = self.config[self.subcommand]
         check_task(options, self.datamodule)
+        if self.subcommand == "fit" and options.init_from:
+            self._start_from(options.init_from)
         if self.subcommand not in EVALUATIONS:
             return
         kind, model = options.get("cut"), self.model
@@ -202,6 +221,14 @@ class DyLoRACLI(LightningCLI):
             name, given = ("--cut", kind) if kind else ("--rank", options.rank)
             allowed = f"left out for {type(model).__name__}, which has no ranks"
             raise InputError(name, allowed, given, "leave it out")
+
+    def _start_from(self, place: str) -> None:
+        if self._get(self.config, "ckpt_path"):
+            raise InputError("--init_from", "left out with --ckpt_path", place, "give one of the two")
+        if not isinstance(self.model, EveryRankModule):
+            allowed = f"left out for {type(self.model).__name__}, which has no ranks"
+            raise InputError("--init_from", allowed, place, "leave it out")
+        say(start_from(self.model, place))
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -275,6 +302,7 @@ class DyLoRACLI(LightningCLI):
             self.trainer.validate(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
             return
+        self._say_calibration()
         say(results_table("validation", model))
         if kind and self.trainer.is_global_zero:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
@@ -287,6 +315,7 @@ class DyLoRACLI(LightningCLI):
             self.trainer.test(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
             return
+        self._say_calibration()
         say(results_table("test", model))
         if len(rank_state(model.model).config.ranks) > 1:
             checkpoint = Path(self._get(self.config, "ckpt_path"))
@@ -301,9 +330,16 @@ class DyLoRACLI(LightningCLI):
         """The cut that is asked for, once the trainer knows of it."""
         kind = self._get(self.config, "cut")
         if kind:
-            self.trainer.callbacks.append(CutAdapter(kind))  # type: ignore[attr-defined]
+            callback = CutAdapter(kind, self._get(self.config, "cut_examples"))
+            self.trainer.callbacks.append(callback)  # type: ignore[attr-defined]
             say(f"Cut: {kind}")
         return kind
+
+    def _say_calibration(self) -> None:
+        """What the two-sided cut was weighed with."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, CutAdapter) and callback.calibration:
+                say(f"Cut two-sided: {callback.calibration}")
 
     def predict(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Write what the asked ranks predict; of another module, what its own callbacks write."""
@@ -316,7 +352,8 @@ class DyLoRACLI(LightningCLI):
         if not self.trainer.is_global_zero or not isinstance(model, EveryRankModule):
             return
         chosen = self._get(self.config, "output")
-        for path in write_predictions(collected, Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"):
+        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
+        for path in write_predictions(collected, folder, self.datamodule):
             say(f"Written: {path}")
         for path in submission.write(collected.records) if submission else ():
             say(f"Written: {path}")

@@ -7,7 +7,6 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 
 from dylora.cli.classes import DATA, MODELS, class_at, options_of
-from dylora.data.sentence_task import SentenceTaskDataModule
 from dylora.errors import InputError
 from dylora.runs.checkpoints import KEY
 
@@ -56,7 +55,7 @@ def check_kinds(options: Namespace) -> None:
 
 
 def fill_in_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
-    """Fill in name and classes of a user's own texts, in place, with those that a checkpoint was trained on.
+    """Fill in name and classes of a user's own data, in place, with those that a checkpoint was trained on.
 
     So an evaluation needs no training file, and its classes have the ids that the model gives them.
 
@@ -65,9 +64,8 @@ def fill_in_from(checkpoint: Mapping[str, Any], options: Namespace) -> None:
         options: The parsed options of the command.
     """
     trained = checkpoint.get(KEY, {})
-    if not (options.get("data") and issubclass(class_at(options.data.class_path), SentenceTaskDataModule)):
+    if not options.get("data") or "labels" not in (data := arguments(options, "data")):
         return
-    data = arguments(options, "data")
     for name, value in (("name", trained.get("task")), ("labels", trained.get("labels"))):
         if value and name in data and data[name] is None:
             data[name] = value

@@ -9,6 +9,10 @@ from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
 from dylora.errors import InputError
 
+# Options that the library names without their group; a test compares them with the classes that take them.
+_ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
+_RANK_SAMPLING = ("distribution", "p", "weights", "objective", "frozen")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command.
@@ -20,7 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _run(list(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
-        fail(str(error))
+        fail(_as_option(error.argument) + str(error).removeprefix(error.argument))
+
+
+def _as_option(argument: str) -> str:
+    """An argument of the library, or a key of a configuration file, as the option that sets it.
+
+    >>> _as_option("data.task"), _as_option("rank_step"), _as_option("--rank")
+    ('--data.task', '--model.adapter.rank_step', '--rank')
+    """
+    if argument.startswith(("data.", "model.", "rank_sampling.")):
+        return f"--{argument}"
+    if argument in _ADAPTER:
+        return f"--model.adapter.{argument}"
+    return f"--rank_sampling.{argument}" if argument in _RANK_SAMPLING else argument
 
 
 def _run(arguments: list[str]) -> None:
@@ -40,6 +57,15 @@ def _run(arguments: list[str]) -> None:
         from dylora.cli.score import score_files
 
         score_files(rest)
+    elif command == "choose":
+        from dylora.cli.choose import choose_rank
+
+        choose_rank(rest)
+    elif command == "budget":
+        from dylora.cli.budget import share_budget
+
+        quiet()  # again: Lightning's handlers are there now
+        share_budget(rest)
     elif command == "convert":
         from dylora.cli.convert import convert_peft
 
@@ -50,6 +76,14 @@ def _run(arguments: list[str]) -> None:
         export(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
+        if command == "predict":
+            from dylora.cli.run_arguments import option_values
+
+            if option_values(rest, "--text") or option_values(rest, "--text_pair"):
+                from dylora.cli.ask import ask
+
+                ask(rest)
+                return
         from dylora.cli.lightning_cli import run_trainer_command
 
         quiet()  # again: Lightning's handlers are there now

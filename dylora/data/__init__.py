@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dylora.data.base import CachedDataModule as CachedDataModule
     from dylora.data.glue import GLUEDataModule as GLUEDataModule
+    from dylora.data.image_classification import ImageClassificationDataModule as ImageClassificationDataModule
     from dylora.data.prompt import PromptDataModule as PromptDataModule
     from dylora.data.table_to_text import DARTDataModule as DARTDataModule
     from dylora.data.table_to_text import E2EDataModule as E2EDataModule
@@ -22,6 +23,7 @@ _HOMES = {
     "E2EDataModule": "dylora.data.table_to_text",
     "GLUEDataModule": "dylora.data.glue",
     "PromptDataModule": "dylora.data.prompt",
+    "ImageClassificationDataModule": "dylora.data.image_classification",
     "RestaurantTextDataModule": "dylora.data.table_to_text",
     "TextClassificationDataModule": "dylora.data.text_classification",
     "WebNLGDataModule": "dylora.data.table_to_text",

@@ -88,6 +88,11 @@ class PromptDataModule(TableToTextDataModule):
         return self.name
 
     @property
+    def text_form(self) -> dict[str, Any]:
+        """What whoever generates later must know, in plain types: the end tokens, and whether prompts are chats."""
+        return {"end_ids": list(self.end_ids), "is_chat": self._is_chat}
+
+    @property
     def end_ids(self) -> tuple[int, ...]:
         """The tokens that end a completion, the tokenizer's end token first; an empty line ends none."""
         if self._is_chat:

@@ -1,7 +1,8 @@
 """Sentences and pairs of sentences with a class or a score each, wherever they come from."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
@@ -52,6 +53,16 @@ class SentenceTaskDataModule(CachedDataModule):
     def make_rows(self, part: Part) -> Dataset:
         """The split's rows, tokenised."""
         return sentence_rows(self.source.rows(part.split), self.text_fields, self.tokenizer, self._limit)
+
+    @override
+    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows' sentences and, where it is known, their label or score."""
+        rows, labels = self.source.rows(split), self.task_spec.labels
+        found = [{name: row[name] for name in self.text_fields} for row in rows.select(indices)]
+        if "labels" in rows.column_names:
+            for record, value in zip(found, rows.select(indices)["labels"], strict=True):
+                record |= {"label": labels[value]} if labels else {"score": value}
+        return found
 
     @override
     def collator(self, part: Part) -> Collate:

@@ -1,5 +1,6 @@
 """Lightning data modules of the table-to-text sets: rows to train on, prompts to generate from."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -116,6 +117,12 @@ class TableToTextDataModule(CachedDataModule):
     def input_limits(self) -> dict[str, int]:
         """Where prompts and texts are cut, by the names of the options."""
         return {**super().input_limits, "max_context": self._max_context}
+
+    @override
+    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """What is to be put into words, and its references."""
+        items = self.items(split)
+        return [{"input": items[index].source, "references": list(items[index].references)} for index in indices]
 
     def items(self, split: str) -> list[Item]:
         """The prompts of a split with their references, in the order of the file.

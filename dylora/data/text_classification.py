@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
@@ -11,10 +10,11 @@ from typing_extensions import override
 
 from dylora.data.base import Part
 from dylora.data.sentence_task import SentenceTaskDataModule
+from dylora.data.sources.holdout import Holdout
 from dylora.data.sources.hub_table import HubSet
-from dylora.data.sources.own_text import FIELDS, Columns, Holdout, OwnTextSource, TaskType
+from dylora.data.sources.own_text import FIELDS, Columns, OwnTextSource, TaskType
 from dylora.errors import InputError
-from dylora.tasks import TASKS, Task, task_for
+from dylora.tasks import Task, own_name, task_for
 
 
 class TextClassificationDataModule(SentenceTaskDataModule):
@@ -74,7 +74,7 @@ class TextClassificationDataModule(SentenceTaskDataModule):
             _text_columns(text_columns), label_column, task_type, tuple(map(str, labels)) if labels else None
         )
         self.source: OwnTextSource = OwnTextSource(self._origins, hub, columns, Holdout(validation_share, split_seed))
-        self.name = _name(name, train_file, hub)
+        self.name = own_name(name, hub.name if hub else train_file or "")
 
     @property
     def labels(self) -> list[str]:
@@ -157,16 +157,3 @@ def _text_columns(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
 def _check_share(share: float) -> None:
     if not 0 < share < 1:
         raise InputError("data.validation_share", "inside (0, 1)", share, "0.1 is a usual one")
-
-
-def _name(given: str | None, train_file: str | None, hub: HubSet | None) -> str:
-    if given is None:
-        given = hub.name.rpartition("/")[2] if hub else _file_name(Path(train_file or ""))
-    if not given or "/" in given or given.startswith("."):
-        raise InputError("data.name", "a name of a folder", repr(given), "leave out slashes and a dot in front")
-    return f"{given}-data" if given in TASKS else given
-
-
-def _file_name(path: Path) -> str:
-    """What a file is called, and of a `train.csv` what its folder is."""
-    return path.expanduser().resolve().parent.name if path.stem == "train" else path.stem

@@ -43,6 +43,9 @@ class AdapterRecord:
         labels: Names of the classes in the order of their ids.
         decoding: All fields of `DecodingConfig` for a model that writes text, else None.
         limits: Where inputs are cut, such as `max_length`, in tokens.
+        text_form: Of a model that was trained on prompts of one's own: `end_ids`, the tokens that end a text, and
+            `is_chat`, whether prompts are put into the model's chat template. Else empty, and a text ends at an empty
+            line too.
     """
 
     adapter: dict[str, Any]
@@ -55,6 +58,7 @@ class AdapterRecord:
     labels: list[str] = field(default_factory=list)
     decoding: dict[str, Any] | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    text_form: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> DyLoRAConfig:
         """What the adapter is made of.

@@ -1,7 +1,7 @@
 """A trained model written out: a folder for a rank or for all of them, with its card."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -10,12 +10,14 @@ from transformers import PreTrainedModel
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut, cut
 from dylora.adapters.export import peft_adapter
+from dylora.deploy.adapter_folder import config_fields
 from dylora.deploy.backbone import name_labels, path_of
 from dylora.deploy.card import CardFacts, card
 from dylora.deploy.figures import figures_of
 from dylora.deploy.loading import dylora_lines, merged_lines, peft_lines
 from dylora.deploy.merged_folder import DType, write_merged
 from dylora.deploy.peft_folder import write_peft
+from dylora.deploy.predictor import Predictor
 from dylora.deploy.save import save
 from dylora.deploy.trained import Trained
 
@@ -81,12 +83,13 @@ def write_rank(folder: Path, trained: Trained, rank: int, export: Export) -> Non
 def write_all_ranks(folder: Path, trained: Trained, export: Export) -> None:
     """Write a folder of dylora with its card; arguments as of `write_rank`.
 
-    A cut changes the factors for good, so that the folder's ranks are those of the cut.
+    Under a cut the folder has the factors and the scaling of the cut.
     """
-    config = rank_state(trained.predictor.model).config
-    with cut(trained.predictor.model, export.cut) if export.cut else nullcontext():
-        predictor = trained.predictor
-        save(predictor, folder)
+    predictor = trained.predictor
+    with cut(predictor.model, export.cut) if export.cut else nullcontext():
+        config = rank_state(predictor.model).config
+        record = replace(predictor.record, adapter=config_fields(config))
+        save(Predictor(predictor.model, record, predictor.preprocessor), folder)
     ranks = f"every rank from {config.min_rank} to {config.max_rank}"
     _write_card(folder, trained, ranks, export, dylora_lines(export.place, config.min_rank))
 

@@ -1,18 +1,19 @@
 """A trained model for use: from a run, a checkpoint or a folder of dylora."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
-from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from dylora.adapters.active_rank import rank_state, set_rank
 from dylora.adapters.adapt import adapt
 from dylora.adapters.parameters import adapter_state
-from dylora.backbones import hub_logs
 from dylora.backbones.identity import identify
 from dylora.backbones.load import load_as
+from dylora.backbones.processors import processor_for
 from dylora.backbones.tokenizers import tokenizer_for
 from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, layers_of, read_record, read_state
 from dylora.deploy.predictor import Predictor
@@ -62,7 +63,10 @@ def load(
 
 
 def predictor_of(
-    module: EveryRankModule, labels: Sequence[str] | None = None, limits: Mapping[str, int] | None = None
+    module: EveryRankModule,
+    labels: Sequence[str] | None = None,
+    limits: Mapping[str, int] | None = None,
+    text_form: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """A predictor with a module's model.
 
@@ -70,8 +74,9 @@ def predictor_of(
         module: The module.
         labels: Names of the classes; the module's own, if left out.
         limits: Where inputs are cut, as `AdapterRecord.limits`.
+        text_form: As `AdapterRecord.text_form`.
     """
-    source = {name: module.made_with.get(name) for name in ("gguf_file", "quantization")}
+    gguf_file = module.made_with.get("gguf_file")
     model = module.model
     name = place_of(module.identity["backbone"]["name"])
     record = record_of(
@@ -82,9 +87,10 @@ def predictor_of(
         decoding=getattr(module, "decoding", None),
         limits=limits,
         has_adapters=module.method.has_adapters,
-        **source,
+        gguf_file=gguf_file,
     )
-    return Predictor(model, record, _preprocessor(model, name, source["gguf_file"]))
+    record = replace(record, text_form=dict(text_form or {}))
+    return Predictor(model, record, _preprocessor(model, name, gguf_file))
 
 
 def _is_run(folder: Path) -> bool:
@@ -104,7 +110,9 @@ def _of_checkpoint(path: Path, backbone: str | None) -> Predictor:
     changes: dict[str, Any] = {} if backbone is None else {"backbone": backbone}
     module = EveryRankModule.load_from_checkpoint(path, **changes)
     entry = read_checkpoint(path)[KEY]
-    return predictor_of(module, labels=entry.get("labels"), limits=entry.get("limits"))
+    return predictor_of(
+        module, labels=entry.get("labels"), limits=entry.get("limits"), text_form=entry.get("text_form")
+    )
 
 
 def _of_folder(folder: Path, model: nn.Module | None, backbone: str | None) -> Predictor:
@@ -168,7 +176,7 @@ def _put(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) -> N
 
 def _saved_preprocessor(folder: Path) -> Any:  # noqa: ANN401
     if (folder / _PROCESSOR).is_file():
-        return cast(Any, AutoImageProcessor).from_pretrained(folder)
+        return processor_for(str(folder))
     return AutoTokenizer.from_pretrained(folder) if (folder / _TOKENIZER).is_file() else None
 
 
@@ -176,8 +184,7 @@ def _preprocessor(model: nn.Module, name: str, gguf_file: str | None = None) -> 
     """The tokenizer of a backbone, or for images its processor; None where it has none."""
     try:
         if getattr(model, "main_input_name", "") == "pixel_values":
-            with hub_logs.quiet():
-                return cast(Any, AutoImageProcessor).from_pretrained(name)
+            return processor_for(name)
         return tokenizer_for(name, gguf_file)
     except (InputError, OSError, ValueError):
         return None

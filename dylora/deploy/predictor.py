@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dylora.adapters.active_rank import rank_state, set_rank
 from dylora.data.batching import CompletionCollator
+from dylora.data.chat import ChatEncoder, ChatTemplate
 from dylora.data.completion import CompletionEncoder, limits
 from dylora.data.sentences import token_limit
 from dylora.decoding import DecodingConfig, end_token_ids, generate_at_ranks, text_of
@@ -96,7 +97,8 @@ class Predictor:
         """Predict.
 
         Args:
-            inputs: A sentence, a prompt or an image; or a list of them.
+            inputs: A sentence, a prompt or an image; or a list of them. A model that was trained on conversations takes
+                lists of messages, too; to it a prompt is a message of the user's.
             second: The second sentences of pairs: one sentence, or as many as there are inputs.
 
         Returns:
@@ -105,7 +107,8 @@ class Predictor:
         Raises:
             InputError: If the inputs are of another kind than the model's, or it has no tokenizer.
         """
-        if not isinstance(inputs, list | tuple):
+        is_conversation = isinstance(inputs, list) and bool(inputs) and isinstance(inputs[0], dict)
+        if is_conversation or not isinstance(inputs, list | tuple):
             single: Answer = self([inputs], None if second is None else [second])[0]
             return single
         self._check(inputs, second)
@@ -128,7 +131,7 @@ class Predictor:
             raise InputError("second", f"as many sentences as there are inputs, {len(inputs)}", second, "give a list")
         if second is not None and self.kind in ("text", "images"):
             raise InputError("second", "left out but for pairs of sentences", second, "leave it out")
-        if self.kind != "images":
+        if self.kind != "images" and not self._is_chat:
             for text in [*inputs, *(second or ())]:
                 if not isinstance(text, str):
                     raise InputError("inputs", "text", f"{text!r} ({type(text).__name__})", "give strings")
@@ -152,21 +155,36 @@ class Predictor:
         shares = torch.softmax(row, -1).tolist()
         return {"label": labels[int(row.argmax())], "probabilities": dict(zip(labels, shares, strict=True))}
 
-    def _texts(self, prompts: list[str]) -> list[Answer]:
+    @property
+    def _is_chat(self) -> bool:
+        return bool(self.record.text_form.get("is_chat"))
+
+    def _texts(self, prompts: list[Any]) -> list[Answer]:
         model, tokenizer = cast(Any, self.model), self.preprocessor
         both = bool(model.config.is_encoder_decoder)
         window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         wanted = self.record.limits
         cut = limits(tokenizer, window, wanted.get("max_length", _MAX_LENGTH), wanted.get("max_context", _MAX_CONTEXT))
-        rows = CompletionEncoder(tokenizer, both, cut).prompts(prompts)
+        form = self.record.text_form
+        if self._is_chat:
+            template = ChatTemplate(tokenizer, self.record.backbone["name"])
+            rows = ChatEncoder(template, cut).prompts([template.prompt(_messages(each), "inputs") for each in prompts])
+        else:
+            rows = CompletionEncoder(tokenizer, both, cut).prompts(prompts)
+        end_ids = tuple(form["end_ids"]) if form else end_token_ids(tokenizer)
         pad_id = cast(int, tokenizer.pad_token_id)
         collate = CompletionCollator(pad_id, "right" if both else "left")
         batch = collate([{"input_ids": row.input_ids, "index": place} for place, row in enumerate(rows)])
         device = next(self.model.parameters()).device
         ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-        written = generate_at_ranks(model, ids, mask, [self.rank], self._decoding(), end_token_ids(tokenizer), pad_id)
-        return [{"text": text_of(tokenizer, tokens)} for tokens in written[0]]
+        written = generate_at_ranks(model, ids, mask, [self.rank], self._decoding(), end_ids, pad_id)
+        return [{"text": text_of(tokenizer, tokens, not form)} for tokens in written[0]]
 
     def _decoding(self) -> DecodingConfig:
         known = {each.name for each in fields(DecodingConfig)}
         return DecodingConfig(**{key: value for key, value in (self.record.decoding or {}).items() if key in known})
+
+
+def _messages(prompt: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A conversation to be answered."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt

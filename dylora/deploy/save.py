@@ -75,7 +75,7 @@ def record_of(
     decoding: DecodingConfig | None = None,
     limits: Mapping[str, int] | None = None,
     has_adapters: bool = True,
-    **source: str | None,
+    gguf_file: str | None = None,
 ) -> AdapterRecord:
     """What `dylora.json` says of a model.
 
@@ -87,7 +87,7 @@ def record_of(
         decoding: How it writes text.
         limits: Where inputs are cut.
         has_adapters: Off for a model that was trained whole.
-        **source: `gguf_file` and `quantization` of the backbone.
+        gguf_file: Name of the GGUF file that the backbone's weights come from.
 
     Raises:
         InputError: If it has no adapters or is merged.
@@ -95,14 +95,14 @@ def record_of(
     config = rank_state(model).config
     name = place_of(backbone or str(getattr(getattr(model, "config", None), "name_or_path", "")))
     who = identify(model, name, adapter_state(model))
-    facts = {"revision": who.revision, "fingerprint": who.fingerprint, "gguf_file": None, "quantization": None}
+    facts = {"revision": who.revision, "fingerprint": who.fingerprint, "quantization": who.quantization}
     return AdapterRecord(
         adapter=config_fields(config),
         layers=layers_of(model) if has_adapters else {},
         model_class=class_path(type(model)),
         model_config=_model_config(model),
         dtype=str(getattr(model, "dtype", "torch.float32")).removeprefix("torch."),
-        backbone={"name": name, **facts, **source},
+        backbone={"name": name, **facts, "gguf_file": gguf_file},
         task=task,
         labels=list(labels) or _own_labels(model),
         decoding=asdict(decoding) if decoding else None,

@@ -1,15 +1,17 @@
 """What the processes of a distributed run gather from one another; all of them have to call it."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch.distributed as dist
+from torch import Tensor
 
 Item = TypeVar("Item")
 
 
 def from_all_processes(items: list[Item]) -> list[Item]:
     """The items of all processes, in the order of the processes; any that can be pickled."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if not _are_several():
         return items
     shares: list[list[Item]] = [[] for _ in range(dist.get_world_size())]
     dist.all_gather_object(shares, items)
@@ -26,3 +28,18 @@ def share_findings(findings: dict[str, bool]) -> None:
     """
     for name, is_right in from_all_processes(list(findings.items())):
         findings[name] = findings.get(name, True) and is_right
+
+
+def take_from_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors by those of the first process, in place.
+
+    Args:
+        tensors: As many in every process, of the same shapes and types and in the same order.
+    """
+    if _are_several():
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+
+def _are_several() -> bool:
+    return dist.is_available() and dist.is_initialized()

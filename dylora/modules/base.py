@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 from typing_extensions import override
 
-from dylora.adapters.active_rank import rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.distillation import Distillation, distillation_losses
@@ -21,14 +21,17 @@ from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
+from dylora.adapters.running_statistics import trained_buffers
 from dylora.adapters.sensitivity import Output
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
-from dylora.modules.all_processes import share_findings
+from dylora.modules.all_processes import share_findings, take_from_first
 from dylora.modules.from_checkpoint import MODULE, FromCheckpoint
+from dylora.modules.outcome_keeper import OutcomeKeeper
 from dylora.rank_curve.direction import higher_is_better
+from dylora.rank_curve.kept import KeptOutcomes, Kind, can_be_kept
 from dylora.rank_curve.summary import RankSummary, summarise
 from dylora.runs.checkpoints import KEY, check_identity, identity
 
@@ -65,8 +68,11 @@ class EveryRankModule(FromCheckpoint):
         method: What of the backbone is trained; a copy of the argument.
         eval_ranks: The ranks that are evaluated; all of the model's unless set.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
+        outcomes: Each example's outcome at each rank in the last evaluation; None where none are kept.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
         metric_names: Names of the metrics, besides the loss.
+        outcome_kind: What is kept of each example: `classes` where `losses_of` gives logits (rows, classes), `scores`
+            where it gives (rows,), `tokens` where it gives (rows, 3) of texts; None keeps nothing.
         output_kind: What `outputs_of` gives: `classes` (logits) or `score` (regression).
         penalty: Gives what is added to the loss of a training step, (); None for nothing.
         distillation: How rows below `max_rank` learn from it; None for not at all.
@@ -75,6 +81,7 @@ class EveryRankModule(FromCheckpoint):
 
     monitor: str
     metric_names: tuple[str, ...]
+    outcome_kind: Kind | None = None
     output_kind: Output = "classes"
     task_loss: Tensor
 
@@ -118,14 +125,22 @@ class EveryRankModule(FromCheckpoint):
         self.results: dict[str, dict[int, float]] = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
         self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
+        self.outcomes: KeptOutcomes | None = None
+        self._keeper: OutcomeKeeper | None = None
         self._said = self._said_uncalled = False
         self.penalty: Callable[[], Tensor] | None = None
         self.distillation: Distillation | None = None
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
-        # Nothing in the buffers changes in training; broadcasting them hangs where processes have unequal shards.
-        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """The names of all buffers, which torch (2.8 to 2.13) leaves alone then.
+
+        It would broadcast them before every forward, which hangs where processes have unequal shards to evaluate.
+        """
+        return [name for name, _ in self.named_buffers()]
 
     def build_metric(self) -> Metric:
         """A fresh metric for one rank; its `compute()` gives a dict of floats."""
@@ -211,6 +226,12 @@ class EveryRankModule(FromCheckpoint):
             loss = loss + penalty
         return loss
 
+    @override
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Give all processes the running statistics of the first, as DDP does where it broadcasts buffers."""
+        if self.trainer.world_size > 1:
+            take_from_first(trained_buffers(self).values())
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Count one batch at every rank."""
         self.count(batch, dataloader_idx)
@@ -264,6 +285,27 @@ class EveryRankModule(FromCheckpoint):
         for rank, loss, outputs in self.outputs_at_ranks(batch):
             self._loss(rank).update(loss, rows)
             self.update_metric(self._metric(rank), outputs, batch, split)
+            self.keep_outcomes(rank, outputs, batch, split)
+
+    def keep_outcomes(self, rank: int, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Keep what each row of a batch contributes at one rank, where the kind of outcome is known."""
+        if not can_be_kept(self.outcome_kind, self.monitor):
+            return
+        if self._keeper is None:
+            self._keeper = OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
+        self._keeper.add(rank, outputs, batch, split)
+
+    def take_outcomes(self) -> KeptOutcomes | None:
+        """What was kept since the last call, by all processes, which all have to call it."""
+        if not can_be_kept(self.outcome_kind, self.monitor):
+            return None
+        keeper = self._keeper or OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
+        self._keeper = None
+        return keeper.finish()
+
+    def calibration_outputs(self, batch: Batch) -> Tensor:
+        """What the loss of a batch looks at, for the two-sided cut: logits or scores of the rows."""
+        return self.losses_of(batch, 1)[1]
 
     def figures(self, rank: int) -> dict[str, float]:
         """The metrics of one rank over all that was counted, by all processes; counting starts anew."""
@@ -282,6 +324,30 @@ class EveryRankModule(FromCheckpoint):
             losses, outputs = self._run(batch, ranks)
             yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
 
+    def outputs_at_own_ranks(self, batch: Batch) -> Tensor:
+        """Outputs (rows, …) of a batch whose rows each have a rank of their own: `rank` (rows,), 1-based.
+
+        One forward with one copy of the weights. A model that does not keep the rows of a batch apart runs the rows of
+        one rank at a time.
+
+        Raises:
+            InputError: If a rank is none that the adapter is trained at.
+        """
+        ranks, rest = batch["rank"], {key: value for key, value in batch.items() if key != "rank"}
+        check_rank(ranks, rank_state(self.model).config.ranks)
+        distinct = sorted(set(ranks.tolist()))
+        stacks = may_stack(self.model, "forward", distinct, lambda some: self._run(rest, some)[1])
+        self._say_if_refuted()
+        if stacks:
+            with use_rank(self.model, ranks if len(distinct) > 1 else distinct[0]):
+                return self.losses_of(rest, 1)[1]
+        places = [(ranks == rank).nonzero().flatten() for rank in distinct]
+        parts = [
+            self._run({key: value[place] for key, value in rest.items()}, [rank])[1]
+            for rank, place in zip(distinct, places, strict=True)
+        ]
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
         """The named optimizer with linear warm-up and decay, stepped every optimizer step.
 
@@ -299,7 +365,7 @@ class EveryRankModule(FromCheckpoint):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was trained, say what it belongs to, and how this module was made."""
         checkpoint["state_dict"] = adapter_state(self)
-        made = {MODULE: self.recipe, "labels": list(self.label_names), "limits": self._limits_of_data()}
+        made = {MODULE: self.recipe, "labels": list(self.label_names), **self._facts_of_data()}
         checkpoint[KEY] = {**self.identity, **made}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -351,10 +417,10 @@ class EveryRankModule(FromCheckpoint):
             given = f"a rank for each row of {type(self.model).__name__}"
             raise InputError("rank_sampling.objective", allowed, given, "set it to individual")
 
-    def _limits_of_data(self) -> dict[str, int]:
-        """Where the data cuts its rows, so that whoever predicts later cuts at the same place."""
+    def _facts_of_data(self) -> dict[str, Any]:
+        """Where the data cuts its rows and what its prompts are, so that whoever predicts later does the same."""
         data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
-        return dict(getattr(data, "input_limits", {}))
+        return {"limits": dict(getattr(data, "input_limits", {})), "text_form": dict(getattr(data, "text_form", {}))}
 
     def _losses_at(self, batch: Batch, ranks: Sequence[int]) -> Tensor:
         # A single rank is active already, with its update mode.
@@ -412,6 +478,7 @@ class EveryRankModule(FromCheckpoint):
 
     def _finish(self, stage: Stage) -> None:
         share_findings(rank_state(self.model).row_checks)
+        self.outcomes = self.take_outcomes()
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
             for name, value in self.figures(rank).items():

@@ -1,25 +1,15 @@
 """Sentence classification and regression at every rank."""
 
-from typing import Any, ClassVar, cast
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torchmetrics import Metric
-from typing_extensions import override
+from typing import Any, ClassVar
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_classifier
 from dylora.backbones.quantization import Quantization
-from dylora.errors import InputError
-from dylora.metrics.glue import GLUEMetrics
-from dylora.modules.base import Batch, EveryRankModule
-from dylora.tasks import Task, task_for
-
-_NOT_INPUTS = ("labels", "index")
+from dylora.modules.classification_base import ClassificationModule, monitored
+from dylora.tasks import task_for
 
 
-class SequenceClassificationModule(EveryRankModule):
+class SequenceClassificationModule(ClassificationModule):
     """A backbone with DyLoRA adapters and a task head, for sentences and pairs of sentences.
 
     Args:
@@ -57,7 +47,8 @@ class SequenceClassificationModule(EveryRankModule):
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         self.task = task_for(task, labels)
-        self.monitor, self.metric_names = _monitored(self.task, monitor), self.task.metrics
+        self.monitor, self.metric_names = monitored(self.task, monitor), self.task.metrics
+        self.outcome_kind = "scores" if self.task.is_regression else "classes"
         model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
@@ -65,65 +56,3 @@ class SequenceClassificationModule(EveryRankModule):
             self.output_kind = "score"
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
         self.identity["labels"] = list(self.task.labels)
-
-    @property
-    @override
-    def label_names(self) -> tuple[str, ...]:
-        """Names of the classes in the order of their ids; empty for a score."""
-        return self.task.labels
-
-    def build_metric(self) -> Metric:
-        """The task's metrics."""
-        return GLUEMetrics(self.task)
-
-    def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, or squared error for a score, of each group; and the logits (rows, classes) or (rows,)."""
-        logits = self.outputs_of(batch)
-        return self._losses(logits, batch.get("labels")).view(groups, -1).mean(1), logits
-
-    @override
-    def outputs_of(self, batch: Batch) -> Tensor:
-        """The logits, (rows, classes), or the scores, (rows,)."""
-        inputs = {key: value for key, value in batch.items() if key not in _NOT_INPUTS}
-        logits = cast(Tensor, self.model(**inputs).logits).float()
-        return logits.squeeze(-1) if self.task.is_regression else logits
-
-    @override
-    def losses_at(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, or squared error for a score, of each row, and the rows' numbers."""
-        return self._losses(outputs, batch.get("labels")), torch.arange(len(outputs), device=outputs.device)
-
-    def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
-        """Count the logits of one rank."""
-        metric.update(outputs, batch["labels"], split)
-
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, Any]]:
-        """One record a row: its index, and for each asked rank the probabilities or the score."""
-        records: list[dict[str, Any]] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
-        for rank, _, logits in self.outputs_at_ranks(batch):
-            for record, row in zip(records, logits, strict=True):
-                record["ranks"][str(rank)] = self._prediction(row)
-        return records
-
-    def _losses(self, logits: Tensor, labels: Tensor | None) -> Tensor:
-        if labels is None:
-            return logits.new_zeros(len(logits))
-        if self.task.is_regression:
-            return F.mse_loss(logits, labels, reduction="none")
-        return F.cross_entropy(logits, labels, reduction="none")
-
-    def _prediction(self, row: Tensor) -> dict[str, Any]:
-        if self.task.is_regression:
-            return {"score": float(row)}
-        probabilities = torch.softmax(row, -1).tolist()
-        label = self.task.labels[int(row.argmax())]
-        return {"label": label, "probabilities": dict(zip(self.task.labels, probabilities, strict=True))}
-
-
-def _monitored(task: Task, chosen: str | None) -> str:
-    if chosen is None:
-        return task.monitor
-    if chosen not in (*task.metrics, "loss"):
-        allowed = f"a metric of the task ({', '.join(task.metrics)}) or loss"
-        raise InputError("model.monitor", allowed, repr(chosen), "choose one of them")
-    return chosen

@@ -88,6 +88,7 @@ class GenerationModule(EveryRankModule):
     kind: ClassVar[str] = "texts"
 
     monitor = "perplexity"
+    outcome_kind = "tokens"
 
     def __init__(
         self,
@@ -191,6 +192,11 @@ class GenerationModule(EveryRankModule):
         """Count the tokens of one rank."""
         metric.update(outputs)
 
+    def calibration_outputs(self, batch: Batch) -> Tensor:
+        """The logits (tokens, vocabulary) at the tokens that have a label."""
+        logits, labels = self._predicted(batch)
+        return logits[labels != IGNORED]
+
     def texts_at_ranks(self, batch: Batch) -> Iterator[tuple[int, list[str]]]:
         """Rank and generated texts of a batch of prompts at each of `eval_ranks`, as many at once as fit `eval_rows`.
 
@@ -218,6 +224,7 @@ class GenerationModule(EveryRankModule):
         if "labels" in batch:
             for rank, _, outputs in self.outputs_at_ranks(batch):
                 self.update_metric(self._metric(rank), outputs, batch, split)
+                self.keep_outcomes(rank, outputs, batch, split)
             return
         for rank, texts in self.texts_at_ranks(batch):
             numbered = zip(batch["index"].tolist(), texts, strict=True)

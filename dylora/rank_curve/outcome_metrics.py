@@ -58,7 +58,7 @@ def regression_outcomes(
     """Outcomes of predicted scores.
 
     Args:
-        metric: `pearson`, `spearman` or `mse`.
+        metric: `pearson`, `spearman`, `mse` or `mae`.
         ranks: The ranks, ascending.
         predicted: Predicted scores.
         expected: The true ones.
@@ -66,15 +66,16 @@ def regression_outcomes(
     Raises:
         InputError: If there is no such metric, or predictions and targets do not fit each other.
     """
-    if metric not in ("pearson", "spearman", "mse"):
-        raise InputError("metric", "pearson, spearman or mse", repr(metric), "choose one of them")
+    if metric not in ("pearson", "spearman", "mse", "mae"):
+        raise InputError("metric", "pearson, spearman, mse or mae", repr(metric), "choose one of them")
     y = _fitting(predicted, expected).astype(float)
     x = np.moveaxis(predicted, -1, 0).astype(float)  # (examples, seeds, ranks)
     if metric == "spearman":
         return Spearman(tuple(ranks), x, y)
     truth = np.broadcast_to(y[:, None, None], x.shape)
-    if metric == "mse":
-        return Sums(tuple(ranks), np.stack([(x - truth) ** 2, np.ones_like(x)], -1), _ratio)
+    if metric in ("mse", "mae"):
+        error = np.abs(x - truth) ** (2 if metric == "mse" else 1)
+        return Sums(tuple(ranks), np.stack([error, np.ones_like(x)], -1), _ratio)
     x, truth = _standardised(x), _standardised(truth)  # so that the differences of sums keep their digits
     columns = [x, truth, x * x, truth * truth, x * truth, np.ones_like(x)]
     return Sums(tuple(ranks), np.stack(columns, -1), pearson)

@@ -6,10 +6,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.summary import RankSummary
 
 
-def draw_rank_curve(values: Mapping[int, float], metric: str, title: str, summary: RankSummary) -> Figure:
+def draw_rank_curve(
+    values: Mapping[int, float], metric: str, title: str, summary: RankSummary, choice: RankChoice | None = None
+) -> Figure:
     """The metric against the rank, with the best and the chosen rank marked.
 
     Args:
@@ -17,13 +20,20 @@ def draw_rank_curve(values: Mapping[int, float], metric: str, title: str, summar
         metric: Its name, the label of the axis.
         title: The picture's title.
         summary: Of the same values.
+        choice: Made of the outcomes behind the values: the band of each rank's interval, and the rank to mark in the
+            place of the summary's.
     """
     figure = _figure(6.4, 4.0)
     axes = figure.subplots()
     ranks = sorted(values)
     axes.plot(ranks, [values[rank] for rank in ranks], marker="o", color="#2b5c8a", label="every rank, one adapter")
     axes.axhline(summary.mean, color="#999999", linewidth=1, linestyle=":", label=f"mean {summary.mean:.4f}")
-    chosen = summary.chosen_rank
+    if choice is not None:
+        low, high = ([getattr(choice.evidence[rank].metric, end) for rank in ranks] for end in ("low", "high"))
+        axes.fill_between(
+            ranks, low, high, color="#2b5c8a", alpha=0.15, linewidth=0, label="95 % interval of each rank"
+        )
+    chosen = summary.chosen_rank if choice is None else choice.rank
     axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
     axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), xytext=(8, -16), textcoords="offset points")
     axes.set(xlabel="rank", ylabel=metric, title=title)

@@ -49,6 +49,10 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         allowed = f"trained on the classes of the data ({', '.join(labels) or 'scores'})"
         raise InputError("--ckpt_path", allowed, given, fix)
     theirs, ours = found["backbone"], expected["backbone"]
+    if theirs.get("quantization") != ours.get("quantization"):
+        allowed = f"trained on a backbone with quantization {ours.get('quantization')}"
+        fix = f"set --model.quantization {theirs.get('quantization') or 'null'}, or choose another checkpoint"
+        raise InputError("--ckpt_path", allowed, theirs.get("quantization"), fix)
     # Files from before buffers counted have the fingerprint of the parameters alone.
     if theirs["fingerprint"] not in (ours["fingerprint"], ours.get("parameter_fingerprint")):
         allowed = f"trained on backbone {ours['name']!r} (weights {ours['fingerprint']})"

@@ -38,6 +38,22 @@ def validated_metrics(run: Path, checkpoint: str, step: int, cut: str | None = N
     return next((_curves(epoch) for epoch in reversed(epochs) if epoch.get("step") == step), None)
 
 
+def validated_choice(run: Path, checkpoint: str, step: int, cut: str | None = None) -> int | None:
+    """The rank that the validation examples of a checkpoint chose, with evidence; None if none is recorded.
+
+    Args:
+        run: The run's folder.
+        checkpoint: Name of the checkpoint's file.
+        step: The optimizer step that it was written at.
+        cut: The cut that it was validated under; None for the adapter as it was trained.
+    """
+    content = _read(run / METRICS_FILE if cut is None else cut_file(run, cut))
+    chosen = content.get("chosen") or {}
+    same = (chosen if cut is None else content).get("step") == step
+    same = same and (cut is None or content.get("checkpoint") == checkpoint)
+    return int(chosen["rank"]) if same and "rank" in chosen else None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

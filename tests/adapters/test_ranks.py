@@ -157,6 +157,7 @@ def test_a_rank_is_a_plain_int():
     [
         (lambda: RankRange(5, 4), "min_rank", "min_rank 5 > max_rank 4"),
         (lambda: RankRange(0, 4), "min_rank", "0"),
+        (lambda: RankRange(1, 0), "max_rank", "0"),
         (lambda: RankRange(-1, 4), "min_rank", "-1"),
         (lambda: RankRange(1, 4, 0), "rank_step", "0"),
         (lambda: RankRange(1, 8, 3), "rank_step", "3"),

@@ -1,6 +1,7 @@
 """What a run shows and keeps of all ranks."""
 
 import json
+from pathlib import Path
 
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -63,13 +64,13 @@ def test_tensorboard_has_curves_pictures_the_overlay_and_hyperparameters(run):
 
 
 def test_history_survives_a_checkpoint():
-    curves, other = RankCurves("x", {}), RankCurves("y", {})
+    curves, other = RankCurves(Path("x"), {}), RankCurves(Path("y"), {})
     curves.history = [{"epoch": 1, "score": 0.5, "metrics": {"accuracy": {"1": 0.123456789}}}]
     other.load_state_dict(curves.state_dict())
     assert other.history == curves.history
 
 
 def test_best_skips_an_epoch_that_is_not_a_number():
-    curves = RankCurves("x", {})
+    curves = RankCurves(Path("x"), {})
     curves.history = [{"epoch": 1, "score": float("nan")}, {"epoch": 2, "score": 0.1}, {"epoch": 3, "score": 0.1}]
     assert curves.best["epoch"] == 2

@@ -1,15 +1,25 @@
 """Each mistake is one line on stderr and status 2, and nothing is written."""
 
 import shutil
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pytest
 import tiny
 
+from dylora.adapters.config import DyLoRAConfig
+from dylora.callbacks.rank_sampling import RankSamplingCallback
+from dylora.cli.main import _ADAPTER, _RANK_SAMPLING
 from dylora.modules.classification import SequenceClassificationModule
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RUN = Path("logs") / "restaurants" / "version_0"
+
+
+def test_options_are_named_in_full_wherever_they_are_checked():
+    assert set(_ADAPTER) == {field.name for field in fields(DyLoRAConfig) if field.init}
+    assert set(_RANK_SAMPLING) == set(signature(RankSamplingCallback).parameters) - {"seed"}
 
 
 @pytest.fixture
@@ -41,12 +51,18 @@ def test_ranks_outside_the_adapters(run, refused, rank):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model.adapter.min_rank": 5}, "min_rank: must be at most max_rank, got min_rank 5 > max_rank 4"),
-        ({"model.adapter.max_rank": 0}, "max_rank"),
+        (
+            {"model.adapter.min_rank": 5},
+            "--model.adapter.min_rank: must be at most max_rank, got min_rank 5 > max_rank 4",
+        ),
+        ({"model.adapter.max_rank": 0}, "--model.adapter.max_rank: must be at least 1, got 0"),
         ({"model.adapter.max_rank": "abc"}, "abc"),
-        ({"model.adapter.dropout": 1.0}, "dropout: must be from 0 up to but without 1, got 1.0"),
+        ({"model.adapter.dropout": 1.0}, "--model.adapter.dropout: must be from 0 up to but without 1, got 1.0"),
         ({"model.adapter.scaling": "alpha"}, "scaling"),
-        ({"rank_sampling.distribution": "geometric", "rank_sampling.p": 1.5}, "p: must be inside (0, 1), got 1.5"),
+        (
+            {"rank_sampling.distribution": "geometric", "rank_sampling.p": 1.5},
+            "--rank_sampling.p: must be inside (0, 1), got 1.5",
+        ),
         ({"rank_sampling.distribution": "zipf"}, "zipf"),
         ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,-1,1,1]"}, "got -1"),
         ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,1]"}, "must be 4 numbers"),

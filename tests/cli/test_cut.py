@@ -56,6 +56,23 @@ def test_every_cut_is_kept_with_its_checkpoint_and_agrees_at_max_rank(lora, caps
     assert "cut" not in yaml.safe_load((lora / "config.yaml").read_text())
 
 
+def test_the_two_sided_cut_takes_training_examples_and_agrees_at_max_rank(lora, capsys):
+    out = _validate(lora, capsys, "--cut", "two-sided", "--cut_examples", "100")
+    assert "Cut two-sided: statistics over 100 training examples in " in out
+    record = json.loads((lora / "cuts" / "two-sided.json").read_text())
+    best = tiny.metrics_of(lora)["best"]["metrics"]["loss"]
+    assert record["metrics"]["loss"]["4"] == pytest.approx(best["4"], rel=1e-4)
+    _validate(lora, capsys, "--cut", "svd")
+    svd = json.loads((lora / "cuts" / "svd.json").read_text())["metrics"]["loss"]
+    assert abs(record["metrics"]["loss"]["1"] - svd["1"]) > 1e-6
+    (lora / "cuts" / "two-sided.json").unlink()
+
+
+def test_a_cut_without_examples_is_refused(lora, refused):
+    line = refused("validate", "--config", lora / "config.yaml", "--cut", "two-sided", "--cut_examples", "0")
+    assert "--cut_examples: must be 1 or more, got 0" in line
+
+
 def test_a_cut_at_some_ranks_is_shown_and_leaves_the_kept_curve_alone(lora, capsys):
     _validate(lora, capsys, "--cut", "svd")
     before = (lora / "cuts" / "svd.json").read_bytes()
@@ -105,7 +122,8 @@ def test_a_cut_is_tested_at_the_rank_that_its_own_validation_chose(lora, capsys)
     _validate(lora, capsys, "--cut", "svd")
     values = json.loads((lora / "cuts" / "svd.json").read_text())
     main(["test", "--config", str(lora / "config.yaml"), "--trainer.limit_test_batches", "2", "--cut", "svd"])
-    chosen, there = values["chosen_rank"], values["metrics"]["accuracy"][str(values["chosen_rank"])]
+    chosen = values["chosen"]["rank"]
+    there = values["metrics"]["accuracy"][str(chosen)]
     assert f"Rank chosen on validation: {chosen} (accuracy {there:.4f} there)" in capsys.readouterr().out
 
 

@@ -3,14 +3,18 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import tiny
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+import dylora
 from dylora.adapters.active_rank import set_rank
+from dylora.adapters.cuts import cut
 from dylora.cli import main
 from dylora.deploy.trained import load_trained
 
@@ -123,3 +127,45 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(run, tmp_path, ref
     assert "corrupt, truncated" in refused("export", damaged, "--rank", "1", "--output", new)
     assert "does not exist" in refused("export", tmp_path / "none.ckpt", "--rank", "1", "--output", new)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.ckpt", "there"]
+
+
+@pytest.mark.parametrize("kind", [None, "svd", "alpha/b"])
+@torch.no_grad()
+def test_a_folder_of_all_ranks_gives_each_of_them_and_is_exported_again(kind, run, tmp_path):
+    output, again = tmp_path / "all", tmp_path / "again"
+    main(["export", str(run), "--format", "dylora", "--output", str(output), *(["--cut", kind] if kind else [])])
+    ours, loaded = load_trained(run).predictor, dylora.load(output)
+    rows = loaded.tokenizer(["good cheap food", "the river"], padding=True, return_tensors="pt")
+    for rank in (1, 2, 4):
+        with cut(ours.model, kind) if kind else nullcontext():
+            set_rank(ours.model, rank)
+            expected = ours.model(**rows).logits
+        loaded.set_rank(rank)
+        torch.testing.assert_close(loaded.model(**rows).logits, expected, rtol=0, atol=1e-6)
+    assert loaded.labels == ("entailment", "not_entailment")
+    assert f'dylora.load("{output}", rank=1)' in (output / "README.md").read_text()
+    main(["export", str(output), "--rank", "2", "--output", str(again)])
+    config = json.loads((again / "adapter_config.json").read_text())
+    assert config["r"] == 2
+
+
+def test_a_folder_of_all_ranks_takes_no_rank(run, tmp_path, refused):
+    line = refused("export", run, "--rank", "2", "--format", "dylora", "--output", tmp_path / "new")
+    assert "--rank: must be all for --format dylora" in line
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_ranks_are_swapped_in_one_model_of_peft(run, tmp_path):
+    output = tmp_path / "adapters"
+    main(["export", str(run), "--rank", "1,3", "--output", str(output)])
+    config = AutoConfig.from_pretrained(output / "rank_1")
+    backbone = json.loads((output / "rank_1" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    base = AutoModelForSequenceClassification.from_pretrained(backbone, config=config)
+    model = PeftModel.from_pretrained(base, output / "rank_1", adapter_name="rank_1")
+    model.load_adapter(output / "rank_3", adapter_name="rank_3")
+    rows = AutoTokenizer.from_pretrained(backbone)(["good cheap food", "the river"], padding=True, return_tensors="pt")
+    for rank in (3, 1):
+        model.set_adapter(f"rank_{rank}")
+        expected = our_logits(run, rank, backbone)
+        torch.testing.assert_close(model.eval()(**rows).logits, expected, rtol=0, atol=1e-5)

@@ -10,7 +10,9 @@ import torch
 import yaml
 
 from dylora.cli import main
+from dylora.data.sources.glue import source_for
 from dylora.modules.classification import SequenceClassificationModule
+from dylora.tasks import get_task
 
 
 def _table(text, metric):
@@ -107,7 +109,12 @@ def test_predict_writes_each_rank_in_the_order_of_the_data_and_nothing_over(trai
     main(arguments)
     records = tiny.records_of(tmp_path / "out" / "test.jsonl")
     assert [record["index"] for record in records] == list(range(len(records)))
-    for record in records:
+    rows = source_for(get_task("restaurants"), None).rows("test")
+    for record, row in zip(records, rows, strict=True):
+        assert {name: record[name] for name in ("sentence1", "sentence2")} == {
+            n: row[n] for n in ("sentence1", "sentence2")
+        }
+        assert record["label"] == ("entailment", "not_entailment")[row["labels"]]
         assert set(record["ranks"]) == {"1", "3"}
         for prediction in record["ranks"].values():
             assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)

@@ -101,6 +101,7 @@ def test_the_checkpoint_says_nothing_that_lightning_would_take_over_the_command_
     assert entry["format"] == 2
     assert entry["labels"] == ["entailment", "not_entailment"]
     assert entry["limits"] == {"max_length": 24}
+    assert entry["text_form"] == {}
     options = entry["module"]["init_args"]
     assert options["adapter"]["init_args"]["dropout"] == 0.1
     assert entry["module"]["class_path"].endswith(".SequenceClassificationModule")
@@ -109,7 +110,7 @@ def test_the_checkpoint_says_nothing_that_lightning_would_take_over_the_command_
 def _of_format_1(run, folder, with_config=True):
     (folder / "checkpoints").mkdir(parents=True)
     content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
-    entry = {k: v for k, v in content["dylora"].items() if k not in ("module", "labels", "limits")}
+    entry = {k: v for k, v in content["dylora"].items() if k not in ("module", "labels", "limits", "text_form")}
     torch.save({**content, "dylora": {**entry, "format": 1}}, folder / "checkpoints/best.ckpt")
     if with_config:
         shutil.copy(run / "config.yaml", folder)

@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 import tiny
 
+import dylora
 from dylora.cli import main
 from dylora.data.sources.embedded import entailment
 from dylora.runs.checkpoints import read_checkpoint
@@ -89,6 +90,12 @@ def test_an_evaluation_takes_the_classes_from_the_checkpoint_and_needs_no_traini
     records = tiny.records_of(tmp_path / "out" / "predict.jsonl")
     assert [record["index"] for record in records] == [0, 1, 2, 3]
     assert set(records[0]["ranks"]["1"]["probabilities"]) == {"bad", "good", "so, so"}
+
+
+def test_a_run_on_own_classes_is_loaded_in_python(own):
+    trained = dylora.load(own / "logs" / "all" / "version_0")
+    answer = trained("It is cheap.")
+    assert answer["label"] in ("bad", "good", "so, so")
 
 
 def test_other_classes_than_those_of_the_checkpoint_are_refused(own, refused):

@@ -11,6 +11,7 @@ import tiny
 import torch
 
 from dylora.adapters.ranks import RankRange, rank_at
+from dylora.runs.outcomes_file import OUTCOMES_FILE, read_outcomes
 
 TESTS = Path(__file__).resolve().parents[1]
 ROWS = ["The cook is old .", "She reads a long book by the sea .", "Rain fell .", "They sold the car last week ."]
@@ -43,7 +44,8 @@ def options(backbone, tmp_path):
 
 
 def _command(arguments, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    paths = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "dylora", *map(str, arguments)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -64,6 +66,15 @@ def test_two_processes_share_ranks_adapters_and_the_figures_of_one(options, tmp_
     assert not list((tmp_path / "logs" / "rte").glob("other-process*"))
 
     run = tmp_path / "logs" / "rte" / "version_0"
+    # Outcomes of both processes, each example once, in the order of the data; and the cuts were compared on them.
+    kept, best = read_outcomes(run / OUTCOMES_FILE).kept, tiny.metrics_of(run)["best"]["metrics"]["accuracy"]
+    assert kept.index.tolist() == list(range(37))
+    hits = (kept.values == kept.expected).mean(1).tolist()
+    assert hits == pytest.approx([best[str(rank)] for rank in kept.ranks])
+    for kind in ("svd,       ", "two-sided, "):
+        assert done.stdout.count(f"Cut {kind}against as trained") == 1
+    assert "statistics over 41 training examples" in done.stdout
+
     logged = tiny.metrics_of(run)["last"]["metrics"]
     checkpoint = ["--ckpt_path", run / "checkpoints" / "last.ckpt"]
     alone = ["--trainer.strategy=auto", "--trainer.devices=1"]
@@ -77,3 +88,15 @@ def test_two_processes_share_ranks_adapters_and_the_figures_of_one(options, tmp_
         for some in records:
             hits = sum(record["ranks"][rank]["label"] == label for record, label in zip(some, labels, strict=True))
             assert logged["accuracy"][rank] == hits / 37
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_trained_heads_running_statistics(options, tmp_path):
+    """Moved by other rows in each process; evaluated in five batches by one process and in four by the other."""
+    _write_rte(tmp_path / "glue", "dev.tsv", 33)
+    own = ["--model.method=own_project.NormalisedHead", "--trainer.strategy=ddp", "--trainer.devices=2"]
+    _command(["fit", *options, *own], tmp_path)
+    states = [torch.load(tmp_path / "record" / f"process_{i}.pt", weights_only=True) for i in (0, 1)]
+    name = "model.classifier.dropout.running_mean"
+    assert states[0][name].abs().min() > 0
+    assert [key for key, tensor in states[0].items() if not torch.equal(tensor, states[1][key])] == []

@@ -6,8 +6,9 @@ import pytest
 import tiny
 import torch
 from chat_tokenizers import CHATML
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+import dylora
 from dylora.assets import asset_path
 from dylora.backbones import hub_logs
 from dylora.cli import main
@@ -72,7 +73,7 @@ def test_conversations_are_trained_on_and_answered_at_every_rank(options, chat_b
     run = tmp_path / "logs" / "talks" / "version_0"
     metrics = tiny.metrics_of(run)["last"]["metrics"]
     assert {"perplexity", "token_accuracy", "bleu", "rouge_l", "exact_match"} <= set(metrics)
-    assert set(metrics["perplexity"]["ranks"] if "ranks" in metrics["perplexity"] else metrics["perplexity"]) >= {"1"}
+    assert {"1", "2"} <= set(metrics["perplexity"])
     capsys.readouterr()
     main(["test", "--config", str(run / "config.yaml"), "--rank", "1,2"])
     assert "exact_match" in capsys.readouterr().out
@@ -80,6 +81,8 @@ def test_conversations_are_trained_on_and_answered_at_every_rank(options, chat_b
         first = tiny.records_of(run / "predictions" / f"rank_{rank}.jsonl")[0]
         assert first["input"] == "<|im_start|>user\na pub 0<|im_end|>\n<|im_start|>assistant\n"
         assert first["references"] == ["The pub."]
+        loaded = dylora.load(run, rank)
+        assert loaded("a pub 0")["text"] == loaded(rows[0]["messages"][:1])["text"] == first["output"]
 
 
 def test_packed_pairs_in_a_template_train(options, tmp_path):
@@ -89,6 +92,21 @@ def test_packed_pairs_in_a_template_train(options, tmp_path):
     files = {"data.train_file": file, "data.validation_file": file}
     main(["fit", *options(**files, **changes, **{"data.generate_examples": 0})])
     assert tiny.metrics_of(tmp_path / "logs" / "own" / "version_0")["metric"] == "perplexity"
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "mistral", "qwen2", "gemma", "t5", "bart"])
+def test_every_family_learns_pairs_and_writes_at_every_rank(options, make_model, tmp_path, family):
+    auto = AutoModelForSeq2SeqLM if family in ("t5", "bart") else AutoModelForCausalLM
+    backbone, tokenizer = str(tmp_path / family), AutoTokenizer.from_pretrained(asset_path("gpt2"))
+    with hub_logs.quiet():
+        make_model(family, auto, vocab_size=len(tokenizer)).save_pretrained(backbone)
+        tokenizer.save_pretrained(backbone)
+    rows = [{"prompt": f"a {word} {n}", "completion": f"The {word}."} for n, word in enumerate(WORDS * 3)]
+    files = {"data.train_file": write(tmp_path / "own.jsonl", rows), "data.max_length": 24}
+    main(["fit", *options(**files, **{"model.backbone": backbone, "model.max_new_tokens": 3})])
+    metrics = tiny.metrics_of(tmp_path / "logs" / "own" / "version_0")["last"]["metrics"]
+    for name in ("perplexity", "token_accuracy", "bleu", "rouge_l", "exact_match"):
+        assert {"1", "2"} <= set(metrics[name])
 
 
 @pytest.mark.parametrize(

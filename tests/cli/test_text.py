@@ -3,6 +3,7 @@
 import pytest
 import tiny
 
+import dylora
 from dylora.cli import main
 
 
@@ -40,6 +41,8 @@ def test_fit_then_test_leaves_the_texts_of_each_rank(options, tmp_path, capsys):
         records = tiny.records_of(run / "predictions" / f"rank_{rank}.jsonl")
         assert [record["index"] for record in records] == sorted(record["index"] for record in records)
         assert {"input", "references", "output", "score"} <= set(records[0])
+        answers = dylora.load(run, rank)([record["input"] for record in records])
+        assert [answer["text"] for answer in answers] == [record["output"] for record in records]
 
 
 @pytest.mark.parametrize(("name", "data"), [("e2e", "E2EDataModule"), ("dart", "DARTDataModule"), ("xsum", "E2EData")])

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 
 import dylora.data
-from dylora.data.base import CachedDataModule, Part
+from dylora.data.base import CachedDataModule, LoaderDataModule, Part
 from dylora.errors import InputError
 
 
@@ -123,6 +123,6 @@ def test_numbers_out_of_range_are_refused(make, option, value, least):
 
 @pytest.mark.parametrize("name", dylora.data.__all__)
 def test_every_data_module_is_found_in_one_place(name):
-    assert issubclass(getattr(dylora.data, name), CachedDataModule)
+    assert issubclass(getattr(dylora.data, name), LoaderDataModule)
     with pytest.raises(AttributeError, match="has no attribute 'XSumDataModule'"):
         dylora.data.XSumDataModule  # noqa: B018

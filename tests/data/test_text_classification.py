@@ -8,8 +8,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from dylora.data.base import Part
 from dylora.data.sources import hub_table
+from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.data.sources.hub_table import HubSet
-from dylora.data.sources.own_text import Holdout, held_out_rows
 from dylora.data.text_classification import TextClassificationDataModule
 from dylora.errors import InputError
 
@@ -189,3 +189,15 @@ def test_a_hub_set_gives_its_class_names(make, monkeypatch):
 def test_a_hub_set_that_cannot_be_reached(make):
     with pytest.raises(InputError, match=r"data.hub.name: must be a set that the hub or its cache has, got no/where"):
         make(hub=HubSet("no/where")).setup("fit")
+
+
+def test_rows_to_predict_keep_a_rank_of_their_own(make, tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"text": "w1 w2", "rank": 3}\n{"text": "w3", "rank": 1}\n')
+    module = make(rows("a", "b"), predict_file="p.jsonl")
+    module.setup("predict")
+    (batch,) = module.predict_dataloader()[0]
+    assert dict(zip(batch["index"].tolist(), batch["rank"].tolist(), strict=True)) == {0: 3, 1: 1}
+    (tmp_path / "q.jsonl").write_text('{"text": "w1 w2", "rank": 3}\n{"text": "w3", "rank": "half"}\n')
+    module = make(rows("a", "b"), predict_file="q.jsonl")
+    with pytest.raises(InputError, match=r"q\.jsonl, line 2, rank: must be a whole number from 1, got 'half'"):
+        module.setup("predict")

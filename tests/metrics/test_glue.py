@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, mean_absolute_error
 
 from dylora.metrics.glue import GLUEMetrics
-from dylora.tasks import TASKS, get_task
+from dylora.tasks import TASKS, get_task, task_for
 
 
 def logits_of(classes, num_classes=2):
@@ -178,3 +178,43 @@ def test_a_device_without_doubles_gives_the_figures_of_the_cpu():
     for task, (predicted, labels) in (("stsb", random_scores(3, 40)), ("mrpc", random_rows(3, 40, 2))):
         there = figures(task, predicted.as_subclass(WithoutDoubles), labels.as_subclass(WithoutDoubles))
         assert there == figures(task, predicted, labels)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_metrics_of_own_classes_equal_scikit_learn(classes, seed):
+    logits, labels = random_rows(seed, 101, classes)
+    logits += torch.nn.functional.one_hot(labels, classes)
+    metrics = GLUEMetrics(task_for("own", [str(place) for place in range(classes)]))
+    metrics.update(logits, labels)
+    predicted = logits.argmax(1)
+    expected = {
+        "accuracy": accuracy_score(labels, predicted),
+        "macro_f1": f1_score(labels, predicted, average="macro"),
+        "matthews": matthews_corrcoef(labels, predicted),
+    }
+    assert metrics.compute() == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")  # scikit-learn's
+def test_every_small_set_of_three_classes_equals_scikit_learn():
+    """Macro F1 is over the classes that the labels have: one that is guessed alone is not counted."""
+    for labels in itertools.product((0, 1, 2), repeat=3):
+        for predicted in itertools.product((0, 1, 2), repeat=3):
+            metrics = GLUEMetrics(task_for("own", ["a", "b", "c"]))
+            metrics.update(logits_of(predicted, 3), torch.tensor(labels))
+            found = metrics.compute()
+            expected = f1_score(labels, predicted, labels=sorted(set(labels)), average="macro", zero_division=0.0)
+            assert found["macro_f1"] == pytest.approx(expected, abs=1e-15)
+            assert found["matthews"] == pytest.approx(matthews_corrcoef(labels, predicted), abs=1e-15)
+
+
+def test_the_metrics_of_own_scores_equal_scikit_learn_and_scipy():
+    scores, labels = random_scores(0, 501)
+    metrics = GLUEMetrics(task_for("own", []))
+    metrics.update(scores, labels)
+    found = metrics.compute()
+    assert set(found) == {"pearson", "spearman", "mae"}
+    assert found["mae"] == pytest.approx(mean_absolute_error(labels.double(), scores.double()), abs=1e-13)
+    metrics.update(torch.tensor([math.nan]), torch.tensor([1.0]))
+    assert metrics.compute()["mae"] == math.inf

@@ -87,3 +87,28 @@ def test_every_trained_parameter_has_a_gradient_where_the_backbone_lacks_a_poole
     trained = {name: p.grad is not None for name, p in module.model.named_parameters() if p.requires_grad}
     assert "classifier.dense.weight" in trained
     assert [name for name, has_gradient in trained.items() if not has_gradient] == []
+
+
+def test_own_labels_make_the_outputs_and_stay_in_what_a_checkpoint_says(backbone):
+    module = SequenceClassificationModule("own", backbone, ADAPTER, labels=["a", "b", "c"], monitor="matthews").eval()
+    _, logits = module.losses_of(_batch(torch.tensor([0, 1, 2])), 1)
+    assert logits.shape == (3, 3)
+    assert (module.monitor, module.higher_is_better) == ("matthews", True)
+    assert module.identity["labels"] == list(module.label_names) == ["a", "b", "c"]
+    assert SequenceClassificationModule("own", backbone, ADAPTER, labels=[], monitor="mae").higher_is_better is False
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"labels": ["a"]}, r"labels: must be two class names or more, all different, got a;"),
+        ({"labels": ["a", "a"]}, r"labels: must be two class names or more, all different, got a, a;"),
+        (
+            {"labels": ["a", "b"], "monitor": "f1"},
+            r"model.monitor: must be a metric of the task \(accuracy, macro_f1, mat",
+        ),
+    ],
+)
+def test_labels_and_monitor_that_cannot_be(backbone, options, words):
+    with pytest.raises(InputError, match=words):
+        SequenceClassificationModule("own", backbone, ADAPTER, **options)

@@ -71,6 +71,7 @@ def test_accuracy_over_splits_is_the_mean_of_theirs(generator, weights):
         ("pearson", lambda x, y: stats.pearsonr(x, y)[0]),
         ("spearman", lambda x, y: stats.spearmanr(x, y)[0]),
         ("mse", metrics.mean_squared_error),
+        ("mae", metrics.mean_absolute_error),
     ],
 )
 def test_regression_metrics_of_resamples_are_those_of_scipy_and_scikit_learn(generator, weights, name, oracle):
@@ -156,7 +157,7 @@ def test_bad_use():
     two = np.zeros((1, 2, 3), dtype=int)
     with pytest.raises(InputError, match="metric: must be one of accuracy, f1, matthews, macro_f1, got 'bleu'"):
         outcome_metrics.classification_outcomes("bleu", [1, 2], two, np.zeros(3))
-    with pytest.raises(InputError, match="metric: must be pearson, spearman or mse, got 'f1'"):
+    with pytest.raises(InputError, match="metric: must be pearson, spearman, mse or mae, got 'f1'"):
         outcome_metrics.regression_outcomes("f1", [1, 2], two, np.zeros(3))
     with pytest.raises(InputError, match=r"outcomes: must be .* with one target an example"):
         outcome_metrics.regression_outcomes("mse", [1, 2], two, np.zeros(4))

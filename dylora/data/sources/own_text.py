@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 
+from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.data.sources.hub_table import HubSet, read_hub_split
 from dylora.data.sources.labelled_text import class_ids, class_names, find_text_columns, scores, texts
 from dylora.data.sources.table import Table
@@ -20,6 +20,7 @@ from dylora.errors import InputError
 TaskType = Literal["classification", "regression"]
 FIELDS = ("text", "text_pair")
 """What the text columns are called in the rows, whatever they are called in the files."""
+RANK = "rank"
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,6 @@ class Columns:
     label: str
     task_type: TaskType
     labels: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """Validation rows that are split off the training rows.
-
-    Attributes:
-        share: Share of the rows, of each class alike, inside (0, 1).
-        seed: Seed of their choice.
-    """
-
-    share: float
-    seed: int
 
 
 class OwnTextSource:
@@ -106,6 +94,8 @@ class OwnTextSource:
     def rows(self, split: str) -> Dataset:
         """The rows: `text`, with two columns `text_pair`, `index`, and `labels` but for `predict`.
 
+        Rows for `predict` that have a column `rank` keep it: the rank that each is to be predicted at.
+
         Raises:
             InputError: If the split cannot be read, or a value in it is not what it has to be.
         """
@@ -128,7 +118,7 @@ class OwnTextSource:
             raise InputError("data.validation_share", allowed, self._holdout.share, "give a larger one")
         kept = set(held)
         chosen = held if split == "validation" else [row for row in range(len(rows)) if row not in kept]
-        return rows.select(chosen).flatten_indices(keep_in_memory=True)
+        return Dataset.from_dict(rows[chosen])
 
     def _read(self, split: str) -> Dataset:
         table = self._table(split)
@@ -137,6 +127,8 @@ class OwnTextSource:
         columns["index"] = list(range(len(table.rows)))
         if split != "predict":
             columns["labels"] = self._targets(table)
+        elif RANK in table.names:
+            columns[RANK] = row_ranks(table)
         return Dataset.from_dict(columns)
 
     def _targets(self, table: Table) -> list[int] | list[float]:
@@ -153,20 +145,20 @@ class OwnTextSource:
         return self._tables[split]
 
 
-def held_out_rows(classes: Sequence[int], holdout: Holdout) -> list[int]:
-    """The rows of a share of each class, at least one of it left out; the same whenever seed and rows are.
+def row_ranks(table: Table) -> list[int]:
+    """The rank that each row is to be predicted at; whether the adapter has it is found out there.
 
     Args:
-        classes: The class of each row.
-        holdout: Share and seed.
+        table: With a column `rank`.
 
-    >>> held_out_rows([0, 1, 0, 0, 0, 1, 0], Holdout(0.5, 1))  # 3 (2.5, rounded up) of five, 1 of two
-    [0, 2, 5, 6]
+    Raises:
+        InputError: If a row's is no whole number from 1.
     """
-    generator = torch.Generator().manual_seed(holdout.seed)
-    held: list[int] = []
-    for which in sorted(set(classes)):
-        rows = [row for row, found in enumerate(classes) if found == which]
-        count = min(int(holdout.share * len(rows) + 0.5), len(rows) - 1)
-        held += [rows[place] for place in torch.randperm(len(rows), generator=generator)[:count].tolist()]
-    return sorted(held)
+    ranks = []
+    for row, value in enumerate(table.column(RANK, RANK)):
+        text = str(value)
+        if not text.isdecimal() or int(text) < 1:
+            fix = "give every row one, or call the column otherwise"
+            raise InputError(f"{table.place(row)}, {RANK}", "a whole number from 1", repr(value), fix)
+        ranks.append(int(text))
+    return ranks

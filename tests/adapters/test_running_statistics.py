@@ -11,7 +11,7 @@ from transformers import Wav2Vec2ConformerForSequenceClassification
 from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.parameters import adapter_state
-from dylora.adapters.statistics import hold_statistics, trained_buffers
+from dylora.adapters.running_statistics import hold_statistics, trained_buffers
 
 CONFIG = DyLoRAConfig(2, target_modules=["linear_q", "linear_v"])
 

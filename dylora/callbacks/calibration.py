@@ -1,0 +1,120 @@
+"""The training examples that weigh the two-sided cut, taken from whatever data a trainer has."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import Trainer
+
+from dylora.adapters.sensitivity import Batch, Sensitivities, gather_sensitivities
+from dylora.errors import InputError
+from dylora.modules.base import EveryRankModule
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What training examples say of an adapter's layers.
+
+    Attributes:
+        sensitivities: For the two-sided cut.
+        examples: Number of training examples, of all processes.
+        seconds: How long it took.
+    """
+
+    sensitivities: Sensitivities
+    examples: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"statistics over {self.examples:,} training examples in {self.seconds:.1f} s"
+
+
+def calibrate(
+    trainer: Trainer, module: EveryRankModule, examples: int = 1000, batches: int | None = None
+) -> Calibration:
+    """Gather the statistics of the two-sided cut from the training split; all processes have to call it.
+
+    Args:
+        trainer: With a data module, or in a training run.
+        module: The adapted model as it was trained.
+        examples: How many examples to take; the training split may have fewer.
+        batches: Largest number of batches, where a run trains on fewer examples than there are.
+
+    Raises:
+        InputError: If there are no training examples, or the module's outputs are of no known kind.
+    """
+    if examples < 1:
+        raise InputError("--cut_examples", "1 or more", examples, "1000 are enough")
+    if module.outcome_kind is None:
+        given = f"{type(module).__name__}, which has no outcome_kind"
+        raise InputError("--cut", "another than two-sided for outputs of unknown kind", given, "use svd")
+    processes = trainer.world_size
+    counted = _Counted(_on_device(module, islice(_loader(trainer, examples), batches)))
+    start = perf_counter()
+    found = gather_sensitivities(
+        module.model,
+        counted,
+        lambda batch: module.calibration_outputs(dict(batch)),
+        "score" if module.outcome_kind == "scores" else "classes",
+        examples=-(-examples // processes),
+    )
+    seen = _sum_over_processes(found, counted.rows) if processes > 1 else counted.rows
+    return Calibration(found, seen, perf_counter() - start)
+
+
+class _Counted:
+    """Batches, and how many rows they had."""
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self.rows = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._batches:
+            self.rows += len(next(iter(batch.values())))
+            yield batch
+
+
+def _on_device(module: EveryRankModule, batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        yield module.transfer_batch_to_device(batch, module.device, 0)
+
+
+def _loader(trainer: Trainer, examples: int) -> Iterable[Any]:
+    """Training batches: some rows of a data module of this package, else the batches that training has."""
+    data: Any = getattr(trainer, "datamodule", None)
+    try:
+        if hasattr(data, "calibration_dataloader"):
+            loader: Iterable[Any] = data.calibration_dataloader(examples)
+            return loader
+        if trainer.train_dataloader is not None:
+            return cast(Iterable[Any], trainer.train_dataloader)
+        if data is not None:
+            data.setup("fit")
+            found: Iterable[Any] = data.train_dataloader()
+            return found
+    except InputError as error:
+        raise _no_data(str(error)) from error
+    raise _no_data("none")
+
+
+def _no_data(given: str) -> InputError:
+    allowed = "alpha/b, alpha/max_rank or svd where there are no training examples for two-sided"
+    return InputError("--cut", allowed, given, "use svd, or give the data that it was trained on")
+
+
+def _sum_over_processes(found: Sensitivities, rows: int) -> int:
+
+    device = next(iter(found.values())).inputs.device
+    for sensitivity in found.values():
+        count = torch.tensor(sensitivity.rows, device=device)
+        for tensor in (sensitivity.inputs, sensitivity.gradients, count):
+            dist.all_reduce(tensor)
+        sensitivity.rows = int(count)
+    total = torch.tensor(rows, device=device)
+    dist.all_reduce(total)
+    return int(total)

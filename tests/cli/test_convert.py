@@ -1,0 +1,88 @@
+"""LoRAs that PEFT trained become folders of dylora, which load at every rank and are exported again."""
+
+import json
+
+import pytest
+import tiny
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+import dylora
+from dylora.assets import asset_path
+from dylora.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT's
+ROWS = ["good cheap food", "the river"]
+
+
+def peft_folder(auto, base, folder, **options):
+    """A LoRA with random factors and a random head, saved by PEFT; gives PEFT's model."""
+    torch.manual_seed(0)
+    config = LoraConfig(r=3, lora_alpha=5, **options)
+    model = get_peft_model(auto.from_pretrained(base), config).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = torch.randn_like(parameter) * 0.2
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    root = tmp_path_factory.mktemp("convert")
+    base = tiny.save_backbone(root / "base")
+    model = peft_folder(AutoModelForSequenceClassification, base, root / "peft", task_type="SEQ_CLS", use_rslora=True)
+    return model, base, root / "peft"
+
+
+@torch.no_grad()
+def test_a_classifier_keeps_its_function_and_is_exported_again_at_a_lower_rank(classifier, tmp_path, capsys):
+    model, base, peft = classifier
+    main(["convert", str(peft), "--output", str(tmp_path / "out")])
+    assert capsys.readouterr().out == f"Written: {tmp_path / 'out'} (ranks 1 to 3, 4 layers)\n"
+    loaded = dylora.load(tmp_path / "out")
+    rows = AutoTokenizer.from_pretrained(base)(ROWS, padding=True, return_tensors="pt")
+    torch.testing.assert_close(loaded.model(**rows).logits, model(**rows).logits, rtol=0, atol=1e-5)
+    main(["export", str(tmp_path / "out"), "--rank", "1", "--output", str(tmp_path / "one")])
+    assert json.loads((tmp_path / "one" / "adapter_config.json").read_text())["r"] == 1
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@torch.no_grad()
+def test_a_language_model_writes_the_same(calibrated, tmp_path):
+    base = str(asset_path("gpt2"))
+    model = peft_folder(AutoModelForCausalLM, base, tmp_path / "peft", task_type="CAUSAL_LM", fan_in_fan_out=True)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join([*ROWS, "", "a place near the river serves food"]))
+    options = ["--calibrate", str(texts)] if calibrated else []
+    main(["convert", str(tmp_path / "peft"), "--output", str(tmp_path / "out"), *options])
+    loaded = dylora.load(tmp_path / "out")
+    rows = AutoTokenizer.from_pretrained(base)(ROWS[0], return_tensors="pt")
+    torch.testing.assert_close(loaded.model(**rows).logits, model(**rows).logits, rtol=0, atol=1e-4)
+    ours, theirs = (m.generate(**rows, max_new_tokens=8, do_sample=False) for m in (loaded.model, model))
+    assert torch.equal(ours, theirs)
+
+
+def test_bad_input_is_told_in_one_line_and_nothing_is_written(classifier, tmp_path, refused):
+    _, base, peft = classifier
+    new = tmp_path / "new"
+    assert "--output: must be a new folder" in refused("convert", peft, "--output", tmp_path)
+    assert "a folder with adapter_config.json" in refused("convert", base, "--output", new)
+    other = tiny.save_backbone(tmp_path / "wide", hidden_size=32)
+    line = refused("convert", peft, "--output", new, "--backbone", other)
+    assert "PEFT_DIR: must be an adapter of this base model" in line
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    content = (peft / "adapter_model.safetensors").read_bytes()
+    (broken / "adapter_config.json").write_bytes((peft / "adapter_config.json").read_bytes())
+    (broken / "adapter_model.safetensors").write_bytes(content[: len(content) // 2])
+    assert "a damaged one" in refused("convert", broken, "--output", new)
+    (broken / "adapter_model.safetensors").write_bytes(content)
+    config = json.loads((peft / "adapter_config.json").read_text())
+    (broken / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
+    assert "PEFT_DIR: must be a plain LoRA, got DoRA" in refused("convert", broken, "--output", new)
+    assert "--calibrate: must be a text file" in refused(
+        "convert", peft, "--output", new, "--calibrate", tmp_path / "none.txt"
+    )
+    assert not list(tmp_path.glob("new*"))
