@@ -17,6 +17,7 @@ from typing_extensions import override
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import CUTS, check_cut
 from dylora.adapters.rank_spec import parse_ranks
+from dylora.callbacks.check_recipe import check_recipe
 from dylora.callbacks.cut import CutAdapter
 from dylora.callbacks.predictions import CollectPredictions, write_json_lines
 from dylora.callbacks.rank_sampling import RankSamplingCallback
@@ -242,6 +243,7 @@ class DyLoRACLI(LightningCLI):
             return super().instantiate_trainer(logger=logger, enable_checkpointing=False, callbacks=callbacks, **kwargs)
         if isinstance(self.model, EveryRankModule):  # refuses before anything is written
             options.rank_sampling.bind(rank_state(self.model.model).config.ranks)
+            check_recipe(options.rank_sampling, self.model)
             check_precision(str(options.trainer.precision))
             check_end(options.trainer)
         folder = self.folder = run_folder(self._root_of_runs(options.trainer), self.run_name())

@@ -1,7 +1,7 @@
 """Training at the ranks of a step, evaluation at every rank in one pass over the data."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Any, Literal, cast
@@ -16,11 +16,13 @@ from typing_extensions import override
 from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
+from dylora.adapters.distillation import Distillation, distillation_losses
 from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
 from dylora.adapters.running_statistics import trained_buffers
+from dylora.adapters.sensitivity import Output
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
@@ -71,11 +73,17 @@ class EveryRankModule(FromCheckpoint):
         metric_names: Names of the metrics, besides the loss.
         outcome_kind: What is kept of each example: `classes` where `losses_of` gives logits (rows, classes), `scores`
             where it gives (rows,), `tokens` where it gives (rows, 3) of texts; None keeps nothing.
+        output_kind: What `outputs_of` gives: `classes` (logits) or `score` (regression).
+        penalty: Gives what is added to the loss of a training step, (); None for nothing.
+        distillation: How rows below `max_rank` learn from it; None for not at all.
+        task_loss: Loss of the last training step without what is added to it, ().
     """
 
     monitor: str
     metric_names: tuple[str, ...]
     outcome_kind: Kind | None = None
+    output_kind: Output = "classes"
+    task_loss: Tensor
 
     def __init__(
         self,
@@ -120,6 +128,8 @@ class EveryRankModule(FromCheckpoint):
         self.outcomes: KeptOutcomes | None = None
         self._keeper: OutcomeKeeper | None = None
         self._said = self._said_uncalled = False
+        self.penalty: Callable[[], Tensor] | None = None
+        self.distillation: Distillation | None = None
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
@@ -144,6 +154,20 @@ class EveryRankModule(FromCheckpoint):
         """
         raise NotImplementedError
 
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """Forward a batch and give what its loss looks at: an output for each row, or for each token that counts.
+
+        Distillation and statistics of training examples need it.
+
+        Returns:
+            (places, classes) logits or (places,) scores; `output_kind` says which.
+        """
+        raise InputError("model", "one that gives its outputs (`outputs_of`)", type(self).__name__, "write that method")
+
+    def losses_at(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss at each place of `outputs_of`, (places,), and the row of the batch that it belongs to, (places,)."""
+        raise InputError("model", "one that gives the loss of an output (`losses_at`)", type(self).__name__, "write it")
+
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the outputs of one rank on one batch."""
         raise NotImplementedError
@@ -165,8 +189,23 @@ class EveryRankModule(FromCheckpoint):
         """
         self._step_ranks = tuple(ranks)
         self._step_weights = tuple(weights)
+        self._row_ranks: Tensor | None = None
         if len(ranks) == 1:
             set_rank(self.model, ranks[0], frozen=frozen)
+
+    def plan_rows(self, ranks: Tensor) -> None:
+        """Choose a rank for each row of the coming batch; the loss is the mean over the rows (or their tokens).
+
+        Args:
+            ranks: (rows,), a LongTensor on the CPU.
+
+        Raises:
+            InputError: If the rows of the model's batches are known not to run at ranks of their own.
+        """
+        self._refuse_shared_rows(takes_rank_per_row(self.model))
+        self.plan_step((rank_state(self.model).config.max_rank,), (1.0,))
+        self._row_ranks = ranks
+        set_rank(self.model, ranks)
 
     def on_fit_start(self) -> None:
         """Put the backbone's own dropout into training mode, wherever it comes from."""
@@ -175,13 +214,16 @@ class EveryRankModule(FromCheckpoint):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the step's ranks, weighted, with what the method adds to it."""
-        losses = [self._losses_at(batch, ranks) for ranks in self._training_chunks(batch)]
-        weights = torch.tensor(self._step_weights, device=self.device)
-        loss = (torch.cat(losses) * weights).sum()
+        loss = self._task_loss(batch)
+        self.task_loss = loss.detach()
         self.log("train/loss", loss, prog_bar=True)
         loss, figures = self.method.training_loss(loss, self.model, self.global_step / self._total_steps)
         for name, value in figures.items():
             self.log(f"train/{name}", value)
+        if self.penalty is not None:
+            penalty = self.penalty()
+            self.log("train/penalty", penalty.detach())
+            loss = loss + penalty
         return loss
 
     @override
@@ -239,7 +281,7 @@ class EveryRankModule(FromCheckpoint):
             batch: The batch.
             split: Number of its loader.
         """
-        rows = len(next(iter(batch.values())))
+        rows = _rows(batch)
         for rank, loss, outputs in self.outputs_at_ranks(batch):
             self._loss(rank).update(loss, rows)
             self.update_metric(self._metric(rank), outputs, batch, split)
@@ -274,7 +316,7 @@ class EveryRankModule(FromCheckpoint):
 
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
-        rows = len(next(iter(batch.values())))
+        rows = _rows(batch)
         size = max(1, self.eval_rows // rows)
         stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
         self._say_if_refuted()
@@ -336,6 +378,45 @@ class EveryRankModule(FromCheckpoint):
         if checkpoint["state_dict"].keys() != adapter_state(self).keys():
             raise InputError("--ckpt_path", "of this model's parameters", "other names", "use the same configuration")
 
+    def _task_loss(self, batch: Batch) -> Tensor:
+        """The loss of the step's ranks, (): of one for all rows, of one a row, or of several, weighted."""
+        if self._row_ranks is not None:
+            self._check_rank_per_row(batch)
+        if self.distillation is not None:
+            return self._distilled_loss(batch, self.distillation)
+        losses = [self._losses_at(batch, ranks) for ranks in self._training_chunks(batch)]
+        weights = torch.tensor(self._step_weights, device=self.device)
+        return (torch.cat(losses) * weights).sum()
+
+    def _distilled_loss(self, batch: Batch, distillation: Distillation) -> Tensor:
+        """The mean over rows (or tokens); those below `max_rank` learn from what it gives for them."""
+        max_rank = rank_state(self.model).config.max_rank
+        ranks = self._row_ranks if self._row_ranks is not None else torch.tensor(self._step_ranks)
+        outputs = self.outputs_of(batch)
+        losses, rows = self.losses_at(outputs, batch)
+        lower = ranks < max_rank
+        if not len(losses) or not lower.any():
+            return losses.sum() / max(1, len(losses))
+        with torch.no_grad(), use_rank(self.model, max_rank):
+            teacher = self.outputs_of(batch)
+        shares = (lower * distillation.weight).to(losses).expand(_rows(batch))[rows]
+        return torch.lerp(losses, distillation_losses(outputs, teacher, distillation.loss), shares).mean()
+
+    def _check_rank_per_row(self, batch: Batch) -> None:
+        """Refuse to go on where a batch shows that its rows do not run at ranks of their own."""
+        checks, ranks = rank_state(self.model).row_checks, rank_state(self.model).config.ranks
+        if "forward" in checks or len(ranks) == 1:
+            return
+        may_stack(self.model, "forward", (ranks.min_rank, ranks.max_rank), lambda ranks: self._run(batch, ranks)[1])
+        share_findings(checks)
+        self._refuse_shared_rows(checks.get("forward", True))
+
+    def _refuse_shared_rows(self, apart: bool) -> None:
+        if not apart:
+            allowed = "individual or summation for a model that does not keep the rows of a batch apart"
+            given = f"a rank for each row of {type(self.model).__name__}"
+            raise InputError("rank_sampling.objective", allowed, given, "set it to individual")
+
     def _facts_of_data(self) -> dict[str, Any]:
         """Where the data cuts its rows and what its prompts are, so that whoever predicts later does the same."""
         data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
@@ -381,7 +462,7 @@ class EveryRankModule(FromCheckpoint):
 
     def _stack(self, batch: Batch, ranks: Sequence[int]) -> Batch:
         """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""
-        rows = len(next(iter(batch.values())))
+        rows = _rows(batch)
         if len(ranks) == 1:
             set_rank(self.model, ranks[0])
             return batch
@@ -434,6 +515,10 @@ class EveryRankModule(FromCheckpoint):
             raise InputError("model.weight_decay", "0 or more", weight_decay, "0 switches it off")
         if eval_rows < 1:
             raise InputError("model.eval_rows", "at least 1", eval_rows, "256 fits most machines")
+
+
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
 
 
 def check_precision(precision: str) -> None:
