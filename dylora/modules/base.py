@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 from typing_extensions import override
 
@@ -131,6 +131,22 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         It would broadcast them before every forward, which hangs where processes have unequal shards to evaluate.
         """
         return [name for name, _ in self.named_buffers()]
+
+    def build_metric(self) -> Metric:
+        """A fresh metric for one rank; its `compute()` gives a dict of floats."""
+        raise NotImplementedError
+
+    def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
+        """Forward a batch that consists of equal consecutive groups of rows.
+
+        Returns:
+            The mean loss of each group, (groups,), and the outputs of all rows.
+        """
+        raise NotImplementedError
+
+    def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Count the outputs of one rank on one batch."""
+        raise NotImplementedError
 
     @property
     def label_names(self) -> tuple[str, ...]:

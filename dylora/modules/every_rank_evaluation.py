@@ -1,5 +1,6 @@
 """Evaluation at every rank in one pass over the data: what is counted of a batch, and what the figures are."""
 
+from abc import abstractmethod
 from dataclasses import asdict
 from typing import Any, Literal, cast
 
@@ -39,13 +40,9 @@ class EveryRankEvaluation(StackedRanks):
     outcomes: KeptOutcomes | None
     _keeper: OutcomeKeeper | None
 
-    def build_metric(self) -> Metric:
-        """A fresh metric for one rank; its `compute()` gives a dict of floats."""
-        raise NotImplementedError
-
+    @abstractmethod
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the outputs of one rank on one batch."""
-        raise NotImplementedError
 
     def files(self) -> dict[str, list[dict[str, Any]]]:
         """What the last evaluation made besides figures: records for a JSON Lines file each, under the files' names."""

@@ -1,5 +1,6 @@
 """A batch at several ranks: stacked along its rows where that is right, else at one rank after another."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -14,7 +15,7 @@ from dylora.adapters.rank_per_row import may_stack
 Batch = dict[str, Tensor]
 
 
-class StackedRanks(LightningModule):
+class StackedRanks(LightningModule, ABC):
     """Forwards of a batch at several ranks.
 
     Attributes:
@@ -28,13 +29,9 @@ class StackedRanks(LightningModule):
     eval_ranks: tuple[int, ...]
     _said: bool
 
+    @abstractmethod
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
-        """Forward a batch that consists of equal consecutive groups of rows.
-
-        Returns:
-            The mean loss of each group, (groups,), and the outputs of all rows.
-        """
-        raise NotImplementedError
+        """Mean loss of each of equal consecutive groups of rows, (groups,), and the outputs of all rows."""
 
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
