@@ -12,10 +12,11 @@ from dylora.adapters.active_rank import rank_state
 from dylora.callbacks.budget import BudgetAdapter
 from dylora.callbacks.cut import CutAdapter
 from dylora.cli.commands import COMMANDS
-from dylora.cli.lightning_cli import DyLoRACLI, run_cli, say
+from dylora.cli.lightning_cli import DyLoRACLI, run_cli
 from dylora.cli.run_arguments import complete_arguments
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
+from dylora.processes import say
 from dylora.rank_curve.compare import compare
 from dylora.rank_curve.kept import KeptOutcomes
 from dylora.runs.folders import write_json

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from dylora.errors import InputError
 from dylora.metrics.glue import GLUEMetrics
-from dylora.modules.base import Batch, EveryRankModule
+from dylora.modules.base import EveryRankModule
+from dylora.modules.stacked_ranks import Batch
 from dylora.tasks import Task
 
 _NOT_INPUTS = ("labels", "index", "rank")

@@ -24,9 +24,10 @@ from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
 from dylora.modules.all_processes import from_all_processes
-from dylora.modules.base import Batch, EveryRankModule
+from dylora.modules.base import EveryRankModule
 from dylora.modules.generated_text import show_texts
 from dylora.modules.packed_batch import check_packed
+from dylora.modules.stacked_ranks import Batch
 from dylora.modules.text_scores import item_score, score_names, score_texts
 from dylora.rank_curve.table import shown_ranks
 
