@@ -23,7 +23,7 @@ from transformers.utils.import_utils import is_accelerate_available, is_gguf_ava
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
-from dylora.backbones.quantization import Quantization, quantization_options
+from dylora.backbones.quantization import Quantization, keep_layout, quantization_options
 from dylora.errors import InputError
 
 _UNREADABLE = (OSError, ValueError, struct.error)
@@ -189,6 +189,7 @@ def _load(auto_class: Any, name: str, **kwargs: Any) -> tuple[PreTrainedModel, l
     missing, mismatched = sorted(info["missing_keys"]), sorted(key for key, *_ in info["mismatched_keys"])
     _check_weights(name, model, missing)
     _check_shapes(name, model, mismatched)
+    keep_layout(model)
     return model.train(), missing, mismatched
 
 

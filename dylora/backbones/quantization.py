@@ -41,6 +41,20 @@ def quantization_options(quantization: str | None, kept: list[str]) -> dict[str,
     return {"quantization_config": config}
 
 
+def keep_layout(model: nn.Module) -> None:
+    """Have 4-bit layers on a CPU keep their weights as they lie.
+
+    On some processors bitsandbytes packs them anew in the first forward in evaluation mode, into a form that has no
+    backward (0.49): neither the next epoch nor the statistics of the two-sided cut could be computed.
+
+    Args:
+        model: The model, in place.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            cast(Any, module).support_avx512bf16_for_cpu = False
+
+
 def quantization_of(model: nn.Module) -> str | None:
     """How a model's weights are packed: `nf4`, `int8`, another method's name, or None for plain ones."""
     config = getattr(getattr(model, "config", None), "quantization_config", None)

@@ -27,7 +27,10 @@ def ask(arguments: Sequence[str]) -> None:
     if pairs and len(pairs) != len(texts):
         given = f"{len(pairs)} for {len(texts)} --text"
         raise InputError("--text_pair", "given once for each --text, or never", given, "give as many of both")
-    loaded = load(_source(options))
+    loaded = _loaded(_source(options))
+    if loaded.kind == "images":
+        fix = "give --data.predict_dir DIR"
+        raise InputError("--text", "left out for a model of images", (texts or pairs)[0], fix)
     ranks = _ranks(options.rank, loaded)
     print("\n".join(lines_of(loaded, ranks, texts, pairs)))
 
@@ -65,6 +68,15 @@ def _told(answer: dict[str, Any]) -> str:
 def _ranks(text: str, loaded: Predictor) -> tuple[int, ...]:
     ranks = rank_state(loaded.model).config.ranks
     return (ranks.max_rank,) if text == "max" else tuple(parse_ranks(text, ranks))
+
+
+def _loaded(source: Path) -> Predictor:
+    try:
+        return load(source)
+    except InputError as error:
+        if error.argument != "path":
+            raise
+        raise InputError("--ckpt_path", *error.args[1:]) from error
 
 
 def _source(options: Any) -> Path:  # noqa: ANN401

@@ -18,9 +18,10 @@ from dylora.runs.validated import validated_choice, validated_curve
 def results_table(split: str, module: EveryRankModule) -> str:
     """A row a metric, a column a rank; on test data without a best and a chosen rank, which validation tells."""
     has_choice = split == "validation"
-    lines = [table_header(split, module.eval_ranks, has_choice)]
+    width = max(12, *(len(name) + 2 for name in module.results))
+    lines = [table_header(split, module.eval_ranks, has_choice, width)]
     rows = module.results.items()
-    lines += [table_row(name, values, module.summary(name), has_choice) for name, values in rows]
+    lines += [table_row(name, values, module.summary(name), has_choice, width) for name, values in rows]
     return "\n".join(lines)
 
 

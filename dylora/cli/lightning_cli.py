@@ -1,6 +1,5 @@
 """The commands `fit`, `validate`, `test` and `predict`, on Lightning's CLI, whatever model and data are chosen."""
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,9 @@ from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
 from dylora.cli.templates import quoted_templates
 from dylora.errors import InputError
+from dylora.processes import process_rank
 from dylora.runs.checkpoints import read_checkpoint
-from dylora.runs.folders import ROOT
+from dylora.runs.folders import ROOT, discard_run
 
 
 def run_trainer_command(arguments: Sequence[str]) -> None:
@@ -75,12 +75,18 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )
+        except InputError:
+            self._clean_up(is_refused=True)
+            raise
         finally:
-            if self._trial is not None:
-                self._trial.cleanup()
-            elif self.folder is not None:  # a run that failed before it wrote anything leaves no folder behind
-                with contextlib.suppress(OSError):
-                    self.folder.rmdir()
+            self._clean_up(is_refused=False)
+
+    def _clean_up(self, is_refused: bool) -> None:
+        """A trial leaves nothing behind, a run that failed before it wrote anything no folder."""
+        if self._trial is not None:
+            self._trial.cleanup()
+        elif self.folder is not None and process_rank() == 0:
+            discard_run(self.folder, is_refused)
 
     @staticmethod
     @override

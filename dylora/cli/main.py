@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _as_option(argument: str) -> str:
     """An argument of the library, or a key of a configuration file, as the option that sets it.
 
-    >>> _as_option("data.task"), _as_option("rank_step"), _as_option("--rank")
-    ('--data.task', '--model.adapter.rank_step', '--rank')
+    >>> _as_option("data.task"), _as_option("data"), _as_option("rank_step"), _as_option("--rank")
+    ('--data.task', '--data', '--model.adapter.rank_step', '--rank')
     """
-    if argument.startswith(("data.", "model.", "rank_sampling.")):
+    if argument == "data" or argument.startswith(("data.", "model.", "rank_sampling.")):
         return f"--{argument}"
     if argument in _ADAPTER:
         return f"--model.adapter.{argument}"

@@ -1,12 +1,15 @@
 """What libraries say on stderr that is of no use to a user of the command line."""
 
 import logging
+import sys
 import warnings
 from pathlib import Path
 
 import dylora
 
 _PACKAGE = Path(dylora.__file__).parent
+
+_LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "transformers", "datasets", "huggingface_hub")
 
 _NOT_FOR_USERS = (
     r".*does not have many workers which may be a bottleneck.*",
@@ -20,10 +23,15 @@ _NOT_FOR_USERS = (
 
 
 def quiet() -> None:
-    """Drop hints and warnings that do not concern this project's users."""
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+    """Drop hints and warnings that do not concern this project's users; show the others on the stderr of now."""
+    for name in _LOGGERS:
         for handler in logging.getLogger(name).handlers:
-            handler.addFilter(_is_worth_showing)
+            if name.startswith("lightning"):
+                handler.addFilter(_is_worth_showing)
+            if type(handler) is logging.StreamHandler:
+                # It has the stream of the moment in which the library was loaded, which may be closed by now (another
+                # command in this process, a notebook, a test); setStream would flush that one.
+                handler.stream = sys.stderr
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
 

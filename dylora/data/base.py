@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler, Subset
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
@@ -106,6 +106,15 @@ class LoaderDataModule(LightningDataModule, ABC):
     def collator(self, part: Part) -> Collate:
         """What makes a batch of the rows of a part."""
 
+    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """What rows are in words, for files of predictions: texts or a path and, where known, what is right.
+
+        Args:
+            split: Name of the split.
+            indices: The rows' `index`.
+        """
+        return [{} for _ in indices]
+
     def split_names(self, stage: str) -> tuple[str, ...]:
         """The splits that a stage reads; of a stage other than `fit`, in the order of its loaders.
 
@@ -153,6 +162,22 @@ class LoaderDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each part of `predict`, every row in one process."""
         return [self._evaluation_loader(part) for part in self.parts("predict")]
+
+    def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
+        """Some training rows, the same in every run with the seed, each in one process; in a random order.
+
+        Args:
+            examples: How many rows, of all processes; the split may have fewer.
+
+        Raises:
+            InputError: If there is no training split.
+        """
+        part = self.parts("fit")[0]
+        count, place = self.processes()
+        order = torch.randperm(len(self.lengths(part)), generator=torch.Generator().manual_seed(self._seed))
+        chosen = order[:examples].tolist()[place::count]
+        options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
+        return DataLoader(**{**options, "dataset": Subset(options["dataset"], chosen)})
 
     def _evaluation_loader(self, part: Part) -> DataLoader[Any]:
         sampler = EvaluationSampler(self.lengths(part), *self.processes())
@@ -242,15 +267,6 @@ class CachedDataModule(LoaderDataModule):
         """The rows of a part with all their columns, after `setup`."""
         return self._made[part]
 
-    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """What rows are in words, for files of predictions: texts and, where known, what is right; here nothing.
-
-        Args:
-            split: Name of the split.
-            indices: The rows' `index`.
-        """
-        return [{} for _ in indices]
-
     @override
     def dataset(self, part: Part) -> Dataset:
         """The rows of a part, without the columns about them."""
@@ -303,6 +319,7 @@ class CachedDataModule(LoaderDataModule):
     def _cached(self, part: Part) -> Dataset:
         return cached(f"{self.name}-{part}", self.cache_key(part), lambda: self.make_rows(part), self._cache_dir)
 
+    @override
     def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
         """Some training rows, the same in every run with the seed, each in one process; in a random order.
 
@@ -315,8 +332,4 @@ class CachedDataModule(LoaderDataModule):
         part = self.parts("fit")[0]
         if part not in self._made:
             self._made[part] = self._cached(part)
-        count, place = self.processes()
-        order = torch.randperm(len(self.rows(part)), generator=torch.Generator().manual_seed(self._seed))
-        chosen = order[:examples].tolist()[place::count]
-        options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
-        return DataLoader(**{**options, "dataset": options["dataset"].select(chosen)})
+        return super().calibration_dataloader(examples)

@@ -113,7 +113,7 @@ class CompletionEncoder:
         if is_encoder_decoder:
             return
         self._separator = self._end if begin is None else begin
-        self._begin = [begin] if begin is not None and tokenizer("a")["input_ids"][0] == begin else []
+        self._begin = [begin] if begin is not None and tokenizer("a")["input_ids"][:1] == [begin] else []
         self._space = "" if _adds_space(tokenizer) else " "
 
     def prompts(self, sources: Sequence[str]) -> list[Row]:
@@ -170,5 +170,5 @@ class CompletionEncoder:
 
 def _adds_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether a text's first word gets a space before it anyway (SentencePiece, or GPT-2 told to)."""
-    first = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False)["input_ids"])[0]
-    return str(first).startswith(("\u2581", "\u0120"))
+    first = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False)["input_ids"])[:1]
+    return "".join(first).startswith(("\u2581", "\u0120"))

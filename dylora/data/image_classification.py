@@ -169,21 +169,37 @@ class ImageClassificationDataModule(LoaderDataModule):
         Args:
             stage: `fit`, `validate`, `test` or `predict`.
         """
-        counts = (f"{part} {len(self._splits[part.split].rows)}" for part in self.parts(stage))
+        counts = (f"{part} {len(self._split(part).rows)}" for part in self.parts(stage))
         rank_zero_info(f"{self.name}: images of {len(self.labels)} classes, {', '.join(counts)}")
 
     @override
     def dataset(self, part: Part) -> ImageRows:
         """The images of a part, decoded when they are asked for; those to train on are changed at random."""
-        split = self._splits[part.split]
+        split = self._split(part)
         ids = {name: place for place, name in enumerate(self.labels)}
         labels = None if split.labels is None else [ids[name] for name in split.labels]
         return ImageRows(split.place, split.rows, labels, self._augmentation if part.split == "train" else None)
 
     @override
+    def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The images' paths and classes, where they are known."""
+        found = self._splits[split]
+        cells = found.rows.select(indices)["image"]
+        records = [{"path": cell["path"]} if cell and cell["path"] else {} for cell in cells]
+        if found.labels is not None:
+            for record, index in zip(records, indices, strict=True):
+                record["label"] = found.labels[index]
+        return records
+
+    @override
     def lengths(self, part: Part) -> Sequence[int]:
         """One for each image: all are made the same size."""
-        return [1] * len(self._splits[part.split].rows)
+        return [1] * len(self._split(part).rows)
+
+    def _split(self, part: Part) -> ImageSplit:
+        if part.split not in self._splits:
+            raise InputError("data", f"given with {part.split} images", "none", "give some")
+        return self._splits[part.split]
 
     @override
     def training_order(self, part: Part) -> Sampler[Any]:

@@ -133,11 +133,16 @@ def decode(cell: dict[str, Any] | None, place: str) -> Image.Image:
     path = (cell or {}).get("path")
     try:
         with Image.open(io.BytesIO(content) if content is not None else path or io.BytesIO()) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return upright(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         name = place if content is not None or not path else path
         reason = str(error).partition("\n")[0]
         raise InputError("data", "images that can be decoded", f"{name} ({reason})", "replace or remove it") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An image as models get it: turned as its EXIF entry says, in RGB."""
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 class ImageCollator:

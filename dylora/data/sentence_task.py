@@ -58,9 +58,11 @@ class SentenceTaskDataModule(CachedDataModule):
     def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:
         """The rows' sentences and, where it is known, their label or score."""
         rows, labels = self.source.rows(split), self.task_spec.labels
-        found = [{name: row[name] for name in self.text_fields} for row in rows.select(indices)]
+        places = {index: place for place, index in enumerate(rows["index"][:])}  # of a part of a file they differ
+        chosen = rows.select([places[index] for index in indices])
+        found = [{name: row[name] for name in self.text_fields} for row in chosen]
         if "labels" in rows.column_names:
-            for record, value in zip(found, rows.select(indices)["labels"], strict=True):
+            for record, value in zip(found, chosen["labels"], strict=True):
                 record |= {"label": labels[value]} if labels else {"score": value}
         return found
 

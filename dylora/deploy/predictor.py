@@ -1,20 +1,24 @@
 """A trained model that is asked in plain words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from dylora.adapters.active_rank import rank_state, set_rank
 from dylora.data.batching import CompletionCollator
 from dylora.data.chat import ChatEncoder, ChatTemplate
 from dylora.data.completion import CompletionEncoder, limits
+from dylora.data.images import decode, upright
 from dylora.data.sentences import token_limit
 from dylora.decoding import DecodingConfig, end_token_ids, generate_at_ranks, text_of
 from dylora.deploy.adapter_folder import AdapterRecord
 from dylora.errors import InputError
+from dylora.modules.image_classification import image_logits
 
 Kind = Literal["classes", "score", "text", "images", "other"]
 Answer = dict[str, Any]
@@ -97,8 +101,8 @@ class Predictor:
         """Predict.
 
         Args:
-            inputs: A sentence, a prompt or an image; or a list of them. A model that was trained on conversations takes
-                lists of messages, too; to it a prompt is a message of the user's.
+            inputs: A sentence, a prompt or an image (of Pillow, or its path); or a list of them. A model that was
+                trained on conversations takes lists of messages, too; to it a prompt is a message of the user's.
             second: The second sentences of pairs: one sentence, or as many as there are inputs.
 
         Returns:
@@ -139,14 +143,15 @@ class Predictor:
     def _sentences(self, *columns: list[str]) -> list[Answer]:
         limit = token_limit(self.preprocessor, self.record.limits.get("max_length", _MAX_LENGTH), len(columns))
         encoded = self.preprocessor(*columns, truncation=True, max_length=limit, padding=True, return_tensors="pt")
-        return [self._answer(row) for row in self._logits(**encoded)]
+        return [self._answer(row) for row in cast(Tensor, self.model(**self._moved(encoded)).logits).float()]
 
     def _images(self, images: list[Any]) -> list[Answer]:
-        return [self._answer(row) for row in self._logits(**self.preprocessor(images=images, return_tensors="pt"))]
+        pixels = self.preprocessor(images=[_image(each) for each in images], return_tensors="pt")["pixel_values"]
+        return [self._answer(row) for row in image_logits(self.model, self._moved({"pixel_values": pixels})).float()]
 
-    def _logits(self, **inputs: Tensor) -> Tensor:
+    def _moved(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         device = next(self.model.parameters()).device
-        return cast(Tensor, self.model(**{name: value.to(device) for name, value in inputs.items()}).logits).float()
+        return {name: value.to(device) for name, value in inputs.items()}
 
     def _answer(self, row: Tensor) -> Answer:
         if len(row) == 1:
@@ -183,6 +188,13 @@ class Predictor:
     def _decoding(self) -> DecodingConfig:
         known = {each.name for each in fields(DecodingConfig)}
         return DecodingConfig(**{key: value for key, value in (self.record.decoding or {}).items() if key in known})
+
+
+def _image(given: Any) -> Any:  # noqa: ANN401
+    """A picture as the data module has it: read if it is a path, upright and in RGB."""
+    if isinstance(given, str | Path):
+        return decode({"path": str(given)}, str(given))
+    return upright(given) if isinstance(given, Image.Image) else given
 
 
 def _messages(prompt: str | list[dict[str, Any]]) -> list[dict[str, Any]]:

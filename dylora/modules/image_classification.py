@@ -3,7 +3,7 @@
 import inspect
 from typing import Any, ClassVar, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
@@ -63,15 +63,24 @@ class ImageClassificationModule(ClassificationModule):
         model.config.label2id = {name: place for place, name in enumerate(labels)}
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
         self.identity["labels"] = list(self.task.labels)
-        self._interpolates = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
 
     @override
     def logits(self, inputs: Batch) -> Tensor:
         """Class logits (rows, classes); positions are interpolated for images of another size than the backbone's."""
-        other = self._interpolates and list(inputs["pixel_values"].shape[-2:]) != self._size()
-        chosen = {"interpolate_pos_encoding": True} if other else {}
-        return cast(Tensor, self.model(**inputs, **chosen).logits)
+        return image_logits(self.model, inputs)
 
-    def _size(self) -> list[int]:
-        size = getattr(self.model.config, "image_size", 0)
-        return [size, size] if isinstance(size, int) else list(size)
+
+def image_logits(model: nn.Module, inputs: Batch) -> Tensor:
+    """Class logits (rows, classes) of a model of images.
+
+    Positions are interpolated for images of another size than the backbone was trained on, where the model can.
+
+    Args:
+        model: A model for image classification.
+        inputs: `pixel_values` (rows, 3, H, W), and what else it takes.
+    """
+    size = getattr(model.config, "image_size", 0)
+    own_size = [size, size] if isinstance(size, int) else list(cast(Any, size))
+    can = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
+    other = can and list(inputs["pixel_values"].shape[-2:]) != own_size
+    return cast(Tensor, model(**inputs, **({"interpolate_pos_encoding": True} if other else {})).logits)

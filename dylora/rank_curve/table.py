@@ -7,15 +7,24 @@ from dylora.rank_curve.summary import RankSummary
 _MOST_COLUMNS = 16
 
 
-def table_header(first: str, ranks: Sequence[int], has_choice: bool = True) -> str:
-    """Heading of the rows that `table_row` makes."""
+def table_header(first: str, ranks: Sequence[int], has_choice: bool = True, width: int = 12) -> str:
+    """Heading of the rows that `table_row` makes.
+
+    Args:
+        first: Heading of the rows' own headings.
+        ranks: The ranks.
+        has_choice: As for `table_row`.
+        width: Characters of the first column.
+    """
     cells = [f"{f'rank {rank}':>8}" for rank in shown_ranks(ranks)]
     choice = f"{'best':>6}{'chosen':>8}" if has_choice else ""
     summary = f"{'mean':>10}{choice}" if len(ranks) > 1 else ""
-    return f"{first:<12}{''.join(cells)}{summary}"
+    return f"{first:<{width}}{''.join(cells)}{summary}"
 
 
-def table_row(first: str, values: Mapping[int, float], summary: RankSummary, has_choice: bool = True) -> str:
+def table_row(
+    first: str, values: Mapping[int, float], summary: RankSummary, has_choice: bool = True, width: int = 12
+) -> str:
     """One row: the metric at every rank (at most 16 of them) and, of several, its mean, the best and the chosen one.
 
     Args:
@@ -23,16 +32,17 @@ def table_row(first: str, values: Mapping[int, float], summary: RankSummary, has
         values: The metric at each rank.
         summary: Of these values.
         has_choice: Whether to show the best and the chosen rank; not for test data, where no rank is chosen.
+        width: Characters of the first column.
 
     >>> from dylora.rank_curve.summary import summarise
     >>> values = {1: 0.8, 2: 0.9}
     >>> table_row("epoch 1", values, summarise(values))
     'epoch 1       0.8000  0.9000    0.8500     2       2'
     """
-    cells = [f"{values[rank]:>8.4f}" for rank in shown_ranks(sorted(values))]
+    cells = [f"{_number(values[rank], 7):>8}" for rank in shown_ranks(sorted(values))]
     choice = f"{summary.best_rank:>6}{summary.chosen_rank:>8}" if has_choice else ""
-    words = f"{summary.mean:>10.4f}{choice}" if len(values) > 1 else ""
-    return f"{first:<12}{''.join(cells)}{words}"
+    words = f"{_number(summary.mean, 9):>10}{choice}" if len(values) > 1 else ""
+    return f"{first:<{width}}{''.join(cells)}{words}"
 
 
 def shown_ranks(ranks: Sequence[int]) -> list[int]:
@@ -45,3 +55,12 @@ def shown_ranks(ranks: Sequence[int]) -> list[int]:
         return list(ranks)
     last = len(ranks) - 1
     return [ranks[round(i * last / (_MOST_COLUMNS - 1))] for i in range(_MOST_COLUMNS)]
+
+
+def _number(value: float, width: int) -> str:
+    """A number with four decimals, or with as many fewer as its width asks for.
+
+    >>> _number(0.51236, 7), _number(5773.36715, 7), _number(23456789.0, 7)
+    ('0.5124', '5773.37', '2.3e+07')
+    """
+    return next((text for places in range(4, -1, -1) if len(text := f"{value:.{places}f}") <= width), f"{value:.1e}")

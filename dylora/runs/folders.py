@@ -1,7 +1,9 @@
 """Where runs lie: one new folder each, found again by what is in it."""
 
+import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,12 @@ def new_run_folder(root: Path, name: str) -> Path:
     Raises:
         InputError: If the folder cannot be created.
     """
-    parent = root / name
     number = 0
     try:
-        parent.mkdir(parents=True, exist_ok=True)
         while True:
-            folder = parent / f"version_{number}"
+            folder = root / name / f"version_{number}"
             try:
-                folder.mkdir()
+                folder.mkdir(parents=True)
             except FileExistsError:
                 number += 1
             else:
@@ -39,6 +39,21 @@ def new_run_folder(root: Path, name: str) -> Path:
         allowed = "a folder that can be written"
         given = f"{str(root)!r} ({error.strerror}: {error.filename})"
         raise InputError("--trainer.default_root_dir", allowed, given, "choose another folder") from error
+
+
+def discard_run(folder: Path, is_refused: bool) -> None:
+    """Remove what a run that failed before its first checkpoint leaves, and the folder of its name if that is empty.
+
+    Args:
+        folder: As `new_run_folder` made it.
+        is_refused: Its input was wrong, so that its configuration is of no use: it goes, too.
+    """
+    with contextlib.suppress(OSError):
+        if is_refused and not _checkpoints(folder):
+            shutil.rmtree(folder)
+        else:
+            folder.rmdir()
+        folder.parent.rmdir()
 
 
 def newest_run(root: Path) -> Path:

@@ -103,6 +103,20 @@ def test_head_and_output_embedding_keep_their_width_and_only_adapters_and_head_l
 
 
 @needs_bitsandbytes
+@pytest.mark.parametrize("name", list(LOADERS))
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_gradients_in_evaluation_mode_and_after_an_evaluation_without_them(name, kind):
+    """As in the second epoch, and for the statistics of the two-sided cut."""
+    model, ids = _adapted(name, kind), torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+    for training in (False, True):
+        model.train(training)(input_ids=ids).logits.sum().backward()
+        assert all(p.grad is not None for key, p in model.named_parameters() if "lora_" in key)
+    assert torch.equal(model.eval()(input_ids=ids).logits, before)
+
+
+@needs_bitsandbytes
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
 def test_merging_and_unloading_are_refused(kind):
     model = _adapted("builtin/gpt2", kind)
@@ -130,7 +144,7 @@ def test_a_quantised_model_is_saved_and_loaded_with_equal_outputs(kind, tmp_path
 def test_fit_on_4_bits_and_its_checkpoint_belongs_to_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     backbone = tiny.save_backbone(tmp_path / "backbone", hidden_size=64, intermediate_size=64)
-    main(["fit", *tiny.options(backbone, tmp_path), "--model.quantization=nf4", "--trainer.max_epochs=1"])
+    main(["fit", *tiny.options(backbone, tmp_path), "--model.quantization=nf4", "--trainer.max_epochs=2"])
     run = tmp_path / "logs/restaurants/version_0"
     loaded = dylora.load(run, rank=2)
     assert loaded.record.backbone["quantization"] == "nf4"

@@ -23,13 +23,13 @@ def trained(backbone, tmp_path_factory):
 
 @pytest.fixture
 def refused(capsys):
-    """Run a command that must end with status 2 and one line on stderr; gives the line."""
+    """Run a command that must end with status 2 and one line on stderr, after notes on the way; gives the line."""
 
     def run(*arguments):
         with pytest.raises(SystemExit) as caught:
             main(list(map(str, arguments)))
         assert caught.value.code == 2
-        lines = [line for line in capsys.readouterr().err.splitlines() if line]
+        lines = [line for line in capsys.readouterr().err.splitlines() if line and not line.startswith("INFO: ")]
         assert len(lines) == 1, lines
         assert lines[0].startswith("dylora: error: ")
         return lines[0]

@@ -32,5 +32,7 @@ def test_bad_options_are_one_line(trained, refused, monkeypatch, tmp_path):
     assert "ranks 1 to 4, got 9" in refused("predict", "--text", FIRST, "--rank", "9", "--ckpt_path", run)
     line = refused("predict", "--text", FIRST, "--text", FIRST, "--text_pair", SECOND, "--ckpt_path", run)
     assert "--text_pair: must be given once for each --text" in line
-    assert "which does not exist" in refused("predict", "--text", FIRST, "--ckpt_path", tmp_path / "no.ckpt")
+    for path in (tmp_path / "no.ckpt", tmp_path):  # none, and a folder without a checkpoint
+        line = refused("predict", "--text", FIRST, "--ckpt_path", path)
+        assert line.startswith("dylora: error: --ckpt_path: must be ")
     assert "train first" in refused("predict", "--text", FIRST)

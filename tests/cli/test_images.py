@@ -1,6 +1,7 @@
 """Whole commands on images."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import tiny
@@ -8,6 +9,7 @@ import tiny_images
 import torch
 import yaml
 from PIL import Image
+from transformers import ViTImageProcessor
 
 import dylora
 from dylora.cli import main
@@ -51,13 +53,15 @@ def test_validate_gives_the_figures_of_the_run_at_any_rank(run, capsys):
     assert float(line.split()[1]) == pytest.approx(expected["loss"]["2"], abs=1e-4)
 
 
-def test_test_and_predict_agree(run, capsys):
+def test_test_and_predict_agree(run, images, capsys):
     main(["test", "--config", str(run / "config.yaml"), "--rank", "1,4"])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("accuracy"))
     main(["predict", "--config", str(run / "config.yaml"), "--rank", "1,4"])
     records = tiny.records_of(run / "predictions" / "test.jsonl")
     labels = [name for name in tiny_images.CLASSES for _ in range(3)]
     assert [record["index"] for record in records] == list(range(9))
+    paths = [str(images / "images" / "test" / name / f"{place:03}.png") for name in labels[::3] for place in range(3)]
+    assert [(record["path"], record["label"]) for record in records] == list(zip(paths, labels, strict=True))
     for place, rank in enumerate(("1", "4"), start=1):
         hits = [record["ranks"][rank]["label"] == label for record, label in zip(records, labels, strict=True)]
         assert float(line.split()[place]) == pytest.approx(sum(hits) / 9, abs=1e-4)
@@ -76,6 +80,7 @@ def test_an_image_that_cannot_be_decoded_is_told_in_a_line_with_its_path(images,
         line = refused("fit", *tiny_images.options(str(images / "vit"), tmp_path, **{"data.num_workers": workers}))
         assert "data: must be images that can be decoded, got" in line
         assert str(folder / "dark" / "bad.png") in line
+        assert not list((tmp_path / "logs").rglob("*"))
 
 
 def test_data_that_no_image_model_fits_and_the_other_way_round(images, backbone, tmp_path, refused):
@@ -92,7 +97,7 @@ def test_a_checkpoint_of_other_classes_is_refused(run, images, tmp_path, refused
     for split in ("train", "test"):
         (folder / split / "dark").rename(folder / split / "night")
     line = refused("validate", "--config", run / "config.yaml", "--data.data_dir", folder)
-    assert "trained on the classes of the data (bright, grey, night), got one trained on bright, dark, grey" in line
+    assert f"one of the classes bright, dark, grey, got 'night' in {folder}" in line
     line = refused("validate", "--config", run / "config.yaml", "--data.labels", "[grey, dark, bright]")
     assert "trained on the classes of the data (grey, dark, bright), got one trained on bright, dark, grey" in line
 
@@ -124,3 +129,46 @@ def test_a_loaded_run_answers_what_predict_writes(run, images):
             expected = record["ranks"][str(rank)]
             assert answer["label"] == expected["label"]
             assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
+
+
+def test_a_loaded_run_turns_and_colours_images_as_predict_does_and_takes_paths(run, tmp_path):
+    """Of another size than the backbone's, too: the positions are interpolated."""
+    folder, exif = tmp_path / "new", Image.Exif()
+    folder.mkdir()
+    exif[0x0112] = 6  # turned by a quarter
+    ramp = Image.linear_gradient("L").resize((8, 8))  # from black above to white below
+    ramp.save(folder / "turned.png", exif=exif)
+    processor = Path(yaml.safe_load((run / "config.yaml").read_text())["model"]["init_args"]["backbone"])
+    backbone = shutil.copytree(processor, tmp_path / "larger")
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(backbone)
+    for name in (processor, backbone):
+        options = ["--config", str(run / "config.yaml"), "--model.backbone", str(name), "--rank", "4"]
+        main(["predict", *options, "--data.predict_dir", str(folder), "--output", str(tmp_path / name.name)])
+        (record,) = tiny.records_of(tmp_path / name.name / "predict.jsonl")
+        loaded = dylora.load(run, backbone=str(name))
+        for given in (folder / "turned.png", str(folder / "turned.png"), Image.open(folder / "turned.png")):
+            expected = pytest.approx(record["ranks"]["4"]["probabilities"], abs=1e-5)
+            assert loaded(given)["probabilities"] == expected
+    assert record["path"] == str(folder / "turned.png")
+
+
+def test_predict_text_is_refused_by_a_model_of_images(run, refused):
+    line = refused("predict", "--config", run / "config.yaml", "--text", "a photo")
+    assert "--text: must be left out for a model of images, got a photo; give --data.predict_dir DIR" in line
+
+
+def test_an_evaluation_takes_the_classes_from_the_checkpoint(run, images, tmp_path):
+    """Images of one class alone, whose id the data itself could not know."""
+    folder = tmp_path / "new"
+    for split in ("train", "validation", "test"):
+        shutil.copytree(images / "images" / "test" / "grey", folder / split / "grey")
+    main(["test", "--config", str(run / "config.yaml"), "--data.data_dir", str(folder)])
+    main(["predict", "--config", str(run / "config.yaml"), "--data.data_dir", str(folder), "--output", str(tmp_path)])
+    (record, *_) = tiny.records_of(tmp_path / "test.jsonl")
+    assert record["label"] == "grey"
+    assert list(record["ranks"]["4"]["probabilities"]) == list(tiny_images.CLASSES)
+
+
+def test_choose_goes_by_what_was_kept_of_the_images(run, capsys):
+    main(["choose"])
+    assert "accuracy" in capsys.readouterr().out

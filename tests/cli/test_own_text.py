@@ -13,6 +13,7 @@ from dylora.cli import main
 from dylora.data.sources.embedded import entailment
 from dylora.runs.checkpoints import read_checkpoint
 
+PREDICTED = "logs/all/version_0/predictions/validation.jsonl"
 TYPES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -90,6 +91,17 @@ def test_an_evaluation_takes_the_classes_from_the_checkpoint_and_needs_no_traini
     records = tiny.records_of(tmp_path / "out" / "predict.jsonl")
     assert [record["index"] for record in records] == [0, 1, 2, 3]
     assert set(records[0]["ranks"]["1"]["probabilities"]) == {"bad", "good", "so, so"}
+
+
+def test_rows_that_were_split_off_are_predicted_with_their_own_texts(backbone, tmp_path):
+    main(["fit", *_options(backbone, tmp_path, **{"data.validation_file": "null", "data.validation_share": 0.2})])
+    main(["predict", "--rank", "1,2"])
+    written = {record["index"]: record for record in tiny.records_of(tmp_path / PREDICTED)}
+    rows = _rows(40)
+    assert max(written) > len(written)
+    assert {index: (record["text"], record["label"]) for index, record in written.items()} == {
+        index: (rows[index]["text"], rows[index]["label"]) for index in written
+    }
 
 
 def test_a_run_on_own_classes_is_loaded_in_python(own):

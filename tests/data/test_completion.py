@@ -2,6 +2,7 @@
 
 import pytest
 import real_text
+from tokenizers import models
 from word_tokenizers import BEGIN, END, word_tokenizer
 
 from dylora.backbones.tokenizers import tokenizer_for
@@ -60,6 +61,15 @@ def test_without_a_begin_token_the_end_token_separates():
 def test_a_tokenizer_that_sets_the_space_itself_gets_none():
     (row,) = encoder(word_tokenizer(metaspace=True)).pairs([("w1 w2", "w3 w4")])
     assert row.input_ids == [5, 6, BEGIN, 7, 8, END]
+
+
+def test_a_tokenizer_that_gives_no_ids_for_a_letter_is_used_as_any_other():
+    """One without an id for what it does not know leaves it out."""
+    tokenizer = word_tokenizer()
+    tokenizer.backend_tokenizer.model = models.BPE({f"w{i}": i for i in range(4)}, [])
+    tokenizer.backend_tokenizer.model.unk_token = None
+    assert tokenizer("a")["input_ids"] == []
+    assert encoder(tokenizer).prompts(["a"]) == [Row([BEGIN], [], False)]
 
 
 def test_a_byte_level_text_begins_with_a_space():

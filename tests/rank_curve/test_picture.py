@@ -39,6 +39,19 @@ def test_table_lines_have_the_same_width_and_all_figures():
     assert row.split() == ["epoch", "1", "0.5000", "0.7500", "0.7475", "0.6658", "2", "2"]
 
 
+def test_large_figures_have_a_space_between_them():
+    values = {1: 100.0, 2: 5773.36715, 4: 12_345_678.9}
+    header, row = table_header("perplexity", [1, 2, 4]), table_row("perplexity", values, summarise(values))
+    assert len(header) == len(row)
+    assert row.split()[1:4] == ["100.000", "5773.37", "1.2e+07"]
+
+
+def test_a_long_heading_moves_no_column():
+    header = table_header("test", [1, 2, 4], width=16)
+    row = table_row("token_accuracy", VALUES, summarise(VALUES), width=16)
+    assert len(header) == len(row)
+
+
 def test_a_wide_range_shows_sixteen_ranks_with_both_ends():
     header = table_header("accuracy", range(1, 65))
     assert header.count("rank") == 16

@@ -6,7 +6,15 @@ import os
 import pytest
 
 from dylora.errors import InputError
-from dylora.runs.folders import checkpoint_of, free_path, new_run_folder, newest_run, sweep_place, write_json
+from dylora.runs.folders import (
+    checkpoint_of,
+    discard_run,
+    free_path,
+    new_run_folder,
+    newest_run,
+    sweep_place,
+    write_json,
+)
 
 
 def _run(folder, *checkpoints, age):
@@ -22,6 +30,22 @@ def _run(folder, *checkpoints, age):
 def test_every_new_run_gets_the_next_free_folder(tmp_path):
     names = [new_run_folder(tmp_path, "rte").name for _ in range(3)]
     assert names == ["version_0", "version_1", "version_2"]
+
+
+def test_a_refused_run_leaves_nothing_a_failed_one_what_it_wrote_and_no_other_is_touched(tmp_path):
+    whole = _run(tmp_path / "rte" / "version_0", "last.ckpt", age=0)
+    for is_refused in (False, True):
+        discard_run(whole, is_refused)
+        assert (whole / "checkpoints" / "last.ckpt").is_file()
+        empty, written = (new_run_folder(tmp_path, "sst2") for _ in range(2))
+        (written / "config.yaml").write_text("{}")
+        discard_run(empty, is_refused)
+        discard_run(written, is_refused)
+        assert not empty.exists()
+        assert written.exists() != is_refused
+    (tmp_path / "sst2" / "version_1" / "config.yaml").unlink()
+    discard_run(tmp_path / "sst2" / "version_1", False)
+    assert not (tmp_path / "sst2").exists()
 
 
 def test_a_root_that_is_a_file_is_refused(tmp_path):
