@@ -83,6 +83,7 @@ def test_test_chooses_no_rank_and_reports_that_of_the_validation(trained, monkey
     content = tiny.metrics_of(run)
     for epoch in content["epochs"]:  # as if rank 3 alone had been good on validation data
         epoch["metrics"]["accuracy"] = {"1": 0.1, "2": 0.1, "3": 0.9, "4": 0.1}
+    content["chosen"]["rank"] = 3
     (run / "rank_metrics.json").write_text(json.dumps(content))
     logged = []
     monkeypatch.setattr(SequenceClassificationModule, "log", lambda self, name, *_, **__: logged.append(name))
