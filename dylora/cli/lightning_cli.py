@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -60,16 +60,22 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
     run_cli(DyLoRACLI, command, options)
 
 
-def run_cli(cli: "type[DyLoRACLI]", command: str, options: Sequence[str]) -> None:
+def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
     """Run a subcommand of Lightning's CLI or of a class made of it, with the default model and data.
+
+    Returns:
+        The object that has run it.
 
     Raises:
         InputError: If the options are wrong.
     """
     try:
-        cli([command, *DEFAULTS, *options])
+        return cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
         fail(f"--trainer: {error} Check the trainer's options.")
+
+
+AnyCLI = TypeVar("AnyCLI", bound="DyLoRACLI")
 
 
 class DyLoRACLI(LightningCLI):
