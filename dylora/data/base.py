@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler, Subset
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
@@ -153,6 +153,22 @@ class LoaderDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each part of `predict`, every row in one process."""
         return [self._evaluation_loader(part) for part in self.parts("predict")]
+
+    def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
+        """Some training rows, the same in every run with the seed, each in one process; in a random order.
+
+        Args:
+            examples: How many rows, of all processes; the split may have fewer.
+
+        Raises:
+            InputError: If there is no training split.
+        """
+        part = self.parts("fit")[0]
+        count, place = self.processes()
+        order = torch.randperm(len(self.lengths(part)), generator=torch.Generator().manual_seed(self._seed))
+        chosen = order[:examples].tolist()[place::count]
+        options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
+        return DataLoader(**{**options, "dataset": Subset(options["dataset"], chosen)})
 
     def _evaluation_loader(self, part: Part) -> DataLoader[Any]:
         sampler = EvaluationSampler(self.lengths(part), *self.processes())
@@ -303,20 +319,10 @@ class CachedDataModule(LoaderDataModule):
     def _cached(self, part: Part) -> Dataset:
         return cached(f"{self.name}-{part}", self.cache_key(part), lambda: self.make_rows(part), self._cache_dir)
 
+    @override
     def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
-        """Some training rows, the same in every run with the seed, each in one process; in a random order.
-
-        Args:
-            examples: How many rows, of all processes; the split may have fewer.
-
-        Raises:
-            InputError: If there is no training split.
-        """
+        """Some training rows, made if they are not there yet; see `LoaderDataModule`."""
         part = self.parts("fit")[0]
         if part not in self._made:
             self._made[part] = self._cached(part)
-        count, place = self.processes()
-        order = torch.randperm(len(self.rows(part)), generator=torch.Generator().manual_seed(self._seed))
-        chosen = order[:examples].tolist()[place::count]
-        options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
-        return DataLoader(**{**options, "dataset": options["dataset"].select(chosen)})
+        return super().calibration_dataloader(examples)

@@ -90,7 +90,7 @@ def write_rank(folder: Path, trained: Trained, rank: int, export: Export) -> Non
             has_head = bool(adapter.config["modules_to_save"])
             if has_head:  # says how wide the head is, and the names of the classes
                 model.config.save_pretrained(folder)
-            lines = peft_lines(model, export.place, path, has_head)
+            lines = peft_lines(model, export.place, path, has_head, record.backbone.get("gguf_file"))
     if trained.predictor.preprocessor is not None:
         trained.predictor.preprocessor.save_pretrained(folder)
     title = f"ranks per module ({export.budget.mean_rank:g} in the mean)" if export.budget else f"rank {rank}"
