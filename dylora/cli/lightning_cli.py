@@ -1,7 +1,7 @@
 """The commands `fit`, `validate`, `test` and `predict`, on Lightning's CLI, whatever model and data are chosen."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -37,16 +37,22 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
     run_cli(DyLoRACLI, command, options)
 
 
-def run_cli(cli: "type[DyLoRACLI]", command: str, options: Sequence[str]) -> None:
+def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
     """Run a subcommand of Lightning's CLI or of a class made of it, with the default model and data.
+
+    Returns:
+        The object that has run it.
 
     Raises:
         InputError: If the options are wrong.
     """
     try:
-        cli([command, *DEFAULTS, *options])
+        return cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
         fail(f"--trainer: {error} Check the trainer's options.")
+
+
+AnyCLI = TypeVar("AnyCLI", bound="DyLoRACLI")
 
 
 class DyLoRACLI(FitCommand, EvaluationCommands):
