@@ -1,8 +1,17 @@
-"""Which process of a distributed run this is."""
+"""Which process of a distributed run this is, what the first one says for all, and how an interrupted one ends."""
 
 from lightning_utilities.core.rank_zero import rank_zero_only  # Lightning's own, without loading the rest of it
+
+INTERRUPTED = 130
+"""Exit status of a process that a signal ended, as shells have it."""
 
 
 def process_rank() -> int:
     """Number of this process among all of the run, from 0; right before a trainer exists, too."""
     return int(getattr(rank_zero_only, "rank", 0))
+
+
+def say(line: str) -> None:
+    """Print a line, in the first process only."""
+    if process_rank() == 0:
+        print(line, flush=True)

@@ -167,3 +167,51 @@ def weighted_truncation(D: Tensor, C: Tensor, G: Tensor, b: int, ridge: float = 
     for k in range(b):
         best = best + s[k] * torch.outer(u[:, k], vh[k, :])
     return torch.linalg.inv(G_root) @ best @ torch.linalg.inv(C_root)
+
+
+def mixed_loss(row_loss_at: Callable[[int, int], Tensor], ranks: Sequence[int]) -> Tensor:
+    """The mean over the rows of a batch, each at a rank of its own: `1/n sum over i of L_i|b_i`.
+
+    Args:
+        row_loss_at: Loss of a row, from 0, at a rank.
+        ranks: The rank of each row.
+    """
+    total = torch.tensor(0.0)
+    for row, rank in enumerate(ranks):
+        total = total + row_loss_at(row, rank)
+    return total / len(ranks)
+
+
+RISES: dict[str, Callable[[int], float]] = {
+    "linear": lambda j: j - 1,
+    "sqrt": lambda j: (j - 1) ** 0.5,
+    "log": lambda j: float(torch.log(torch.tensor(float(j), dtype=torch.float64))),
+    "quadratic": lambda j: (j - 1) ** 2,
+}
+
+
+def ordered_decay(A: Tensor, B: Tensor, shape: str) -> tuple[float, Tensor, Tensor]:
+    """`sum over j of rise(j) (|A_j|^2 + |B_:j|^2)` with its gradients `2 rise(j) A_j` and `2 rise(j) B_:j`."""
+    value, grad_A, grad_B = 0.0, torch.zeros_like(A), torch.zeros_like(B)
+    for j in range(1, A.shape[0] + 1):
+        row, column = A[j - 1, :], B[:, j - 1]
+        value += RISES[shape](j) * (float((row * row).sum()) + float((column * column).sum()))
+        grad_A[j - 1, :] = 2 * RISES[shape](j) * row
+        grad_B[:, j - 1] = 2 * RISES[shape](j) * column
+    return value, grad_A, grad_B
+
+
+def decoupled_decay(A: Tensor, B: Tensor, lr: float, omega: float, shape: str) -> tuple[Tensor, Tensor]:
+    """Row j of A and column j of B times `1 - lr omega rise(j)`."""
+    rows = [A[j - 1, :] * (1 - lr * omega * RISES[shape](j)) for j in range(1, A.shape[0] + 1)]
+    columns = [B[:, j - 1] * (1 - lr * omega * RISES[shape](j)) for j in range(1, A.shape[0] + 1)]
+    return torch.stack(rows), torch.stack(columns, dim=1)
+
+
+def distillation(student: Sequence[float], teacher: Sequence[float], loss: str) -> float:
+    """One row: `sum over c of p_c (log p_c - log q_c)`, p the teacher's, or the mean of `(s_c - t_c)^2`."""
+    if loss == "mse":
+        return sum((s - t) ** 2 for s, t in zip(student, teacher, strict=True)) / len(student)
+    q, p = (torch.tensor(z, dtype=torch.float64).exp() for z in (student, teacher))
+    q, p = q / q.sum(), p / p.sum()
+    return sum(float(p[c] * (p[c].log() - q[c].log())) for c in range(len(p)))

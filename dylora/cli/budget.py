@@ -12,13 +12,15 @@ from dylora.adapters.active_rank import rank_state
 from dylora.callbacks.budget import BudgetAdapter
 from dylora.callbacks.cut import CutAdapter
 from dylora.cli.commands import COMMANDS
-from dylora.cli.lightning_cli import DyLoRACLI, run_cli, say
+from dylora.cli.lightning_cli import DyLoRACLI, run_cli
 from dylora.cli.run_arguments import complete_arguments
+from dylora.deploy.budget_file import Budget, budget_file, write_budget
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
+from dylora.processes import say
 from dylora.rank_curve.compare import compare
 from dylora.rank_curve.kept import KeptOutcomes
-from dylora.runs.folders import write_json
+from dylora.runs.checkpoints import read_checkpoint
 
 _KINDS = ("svd", "two-sided")
 
@@ -81,20 +83,27 @@ class BudgetCLI(DyLoRACLI):
         found = self._evaluated(model, shared, config.max_rank, options)
         if shared.calibration:
             say(f"Cut two-sided: {shared.calibration}")
-        total, modules = sum(shared.ranks.values()), len(shared.ranks)
-        of_all = f"{total} ranks in {modules} modules ({min(shared.ranks.values())} to {max(shared.ranks.values())})"
-        say(f"Budget {mean_rank:g}, cut {kind}: {of_all}: {_figures(model)}")
+        budget = self._budget(shared, model)
+        say(f"{budget}: {_figures(model)}")
         below = [rank for rank in config.ranks if rank <= mean_rank]
         if below:
             uniform = CutAdapter(kind, examples)
             uniform.calibration = shared.calibration
             before = self._evaluated(model, uniform, below[-1], options)
-            say(f"Uniform rank {below[-1]}, cut {kind}: {below[-1] * modules} ranks: {_figures(model)}")
+            say(f"Uniform rank {below[-1]}, cut {kind}: {below[-1] * len(budget.ranks)} ranks: {_figures(model)}")
             say(_difference(before, found, model))
         if self.trainer.is_global_zero:
             path = budget_file(self.run_of_checkpoint(), kind, mean_rank)
-            write_json(path, shared.ranks)
+            write_budget(path, budget)
             say(f"Written: {path}")
+
+    def _budget(self, shared: BudgetAdapter, model: EveryRankModule) -> Budget:
+        checkpoint = Path(self._get(self.config, "ckpt_path"))
+        step = int(read_checkpoint(checkpoint)["global_step"])
+        metrics = {name: next(iter(values.values())) for name, values in model.results.items()}
+        return Budget(
+            shared.kind, shared.mean_rank, shared.examples, checkpoint.name, step, metrics, dict(shared.ranks)
+        )
 
     def _evaluated(
         self, model: EveryRankModule, callback: CutAdapter, rank: int, options: dict[str, Any]
@@ -107,15 +116,6 @@ class BudgetCLI(DyLoRACLI):
         finally:
             callbacks.remove(callback)
         return model.outcomes
-
-
-def budget_file(run: Path, kind: str, mean_rank: float) -> Path:
-    """Where the ranks of a budget lie in a run: a JSON object from the name of each pair of factors to its rank.
-
-    >>> budget_file(Path("version_0"), "svd", 3.0).as_posix()
-    'version_0/budgets/svd-mean_rank-3.json'
-    """
-    return run / "budgets" / f"{kind}-mean_rank-{mean_rank:g}.json"
 
 
 def _figures(model: EveryRankModule) -> str:

@@ -22,8 +22,8 @@ def build_parser() -> PlainParser:
     text = "Hub name or folder of the base model; what the PEFT folder says, if left out."
     add("--backbone", type=str | None, default=None, help=text)
     text = (
-        "File with a training text in each line: sort by what dropping a component costs the model on them "
-        "(the two-sided cut) and not by singular value."
+        "File with a training text in each line, or two divided by a tab: sort by what dropping a component costs the "
+        "model on them (the two-sided cut) and not by singular value."
     )
     add("--calibrate", type=Path | None, default=None, metavar="FILE", help=text)
     return parser

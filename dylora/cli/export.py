@@ -2,13 +2,16 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import CUTS, check_cut
 from dylora.adapters.rank_spec import parse_ranks
+from dylora.adapters.sensitivity import Sensitivities
 from dylora.cli.plain_parser import PlainParser
+from dylora.deploy.budget_file import Budget, read_budget
 from dylora.deploy.export_run import Export, Format, write_all_ranks, write_rank
 from dylora.deploy.hub import check_name, push
 from dylora.deploy.merged_folder import DType
@@ -31,6 +34,10 @@ def build_parser() -> PlainParser:
     add("--output", type=Path, required=True, metavar="DIR", help="Folder to write, which must not exist.")
     text = "Cut the adapter in this way, whatever its scaling: " + ", ".join(CUTS) + "; null does not."
     add("--cut", type=str | None, default=None, help=text)
+    text = "Number of training examples, of the run's own data, that weigh the two-sided cut."
+    add("--cut_examples", type=int, default=1000, help=text)
+    text = "Ranks per module, a file that budget wrote, under the cut that they were chosen by; for peft and merged."
+    add("--budget", type=Path | None, default=None, metavar="FILE", help=text)
     text = "Type of merged weights, float32, bfloat16 or float16; null keeps fp32."
     add("--dtype", type=DType | None, default=None, help=text)
     text = "Name on the Hugging Face hub, USER/NAME, to upload the folder to as well."
@@ -53,13 +60,16 @@ def export(arguments: Sequence[str]) -> None:
     ranks = parse_ranks(options.rank, rank_state(trained.predictor.model).config.ranks)
     command = shlex.join(["python", "-m", "dylora", "export", *arguments])
     place = options.push_to_hub or str(options.output)
-    wanted = Export(options.format, options.cut, options.dtype, place, command)
     print(trained, flush=True)
+    budget = _budget(options.budget, trained)
+    kind, examples = (budget.cut, budget.cut_examples) if budget else (options.cut, options.cut_examples)
+    weights = _sensitivities(trained, examples) if kind == "two-sided" else None
+    wanted = Export(options.format, kind, options.dtype, place, command, budget, weights)
     with new_folder(options.output) as folder:
         if options.format == "dylora":
             write_all_ranks(folder, trained, wanted)
-        elif options.rank.strip().isdigit():
-            write_rank(folder, trained, ranks[0], wanted)
+        elif budget or options.rank.strip().isdigit():
+            write_rank(folder, trained, ranks[-1], wanted)
         else:
             _write_all(folder, trained, ranks, wanted)
     print(f"Written: {options.output}")
@@ -74,6 +84,31 @@ def _write_all(folder: Path, trained: Trained, ranks: Sequence[int], wanted: Exp
         write_rank(folder / name, trained, rank, wanted)
 
 
+def _budget(path: Path | None, trained: Trained) -> Budget | None:
+    """The budget of a file, which must have been chosen for the same checkpoint."""
+    if path is None:
+        return None
+    budget, checkpoint = read_budget(path), trained.checkpoint
+    if checkpoint is None or (checkpoint.name, trained.step) != (budget.checkpoint, budget.step):
+        allowed = f"of {checkpoint.name}, step {trained.step}" if checkpoint else "left out for a folder without a run"
+        given = f"{str(path)!r} of {budget.checkpoint}, step {budget.step}"
+        raise InputError("--budget", allowed, given, "run python -m dylora budget for what is exported")
+    return budget
+
+
+def _sensitivities(trained: Trained, examples: int) -> Sensitivities:
+    """What weighs the two-sided cut, from the run's own training data."""
+    if trained.checkpoint is None:
+        allowed = "another than two-sided for a folder without a run"
+        raise InputError("--cut", allowed, trained.place, "use svd, or convert with --calibrate")
+    from dylora.cli.calibration import calibration_of
+
+    calibration = calibration_of(trained.checkpoint, examples)
+    print(f"Cut two-sided: {calibration}", flush=True)
+    found = calibration.sensitivities.items()
+    return {name: replace(each, inputs=each.inputs.cpu(), gradients=each.gradients.cpu()) for name, each in found}
+
+
 def _check(options: Any) -> None:  # noqa: ANN401 (jsonargparse's namespace)
     """Refuse what can be known to be wrong before anything is loaded."""
     check_new(options.output)
@@ -84,5 +119,13 @@ def _check(options: Any) -> None:  # noqa: ANN401 (jsonargparse's namespace)
         raise InputError("--rank", "all for --format dylora, which holds every rank", options.rank, fix)
     if options.dtype and options.format != "merged":
         raise InputError("--dtype", "left out but for --format merged", options.dtype, "leave it out")
+    if options.cut_examples < 1:
+        raise InputError("--cut_examples", "1 or more", options.cut_examples, "1000 are enough")
+    for name, given in (("--cut", options.cut), ("--rank", None if options.rank == "all" else options.rank)):
+        if options.budget and given:
+            raise InputError(name, "left out with --budget, which says it", given, "leave it out")
+    if options.budget and options.format == "dylora":
+        allowed = "left out for --format dylora, which holds every rank"
+        raise InputError("--budget", allowed, options.budget, "choose peft or merged")
     if options.push_to_hub:
         check_name(options.push_to_hub)

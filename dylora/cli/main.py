@@ -11,7 +11,10 @@ from dylora.errors import InputError
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
-_RANK_SAMPLING = ("distribution", "p", "weights", "objective", "frozen")
+_RANK_SAMPLING = (
+    *("distribution", "p", "weights", "objective", "frozen"),
+    *("ordered_decay", "distillation", "polish", "compensation"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

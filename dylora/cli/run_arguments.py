@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from dylora.errors import InputError
+from dylora.processes import say
 from dylora.runs.folders import CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
 
 EVALUATIONS = ("validate", "test", "predict")
@@ -33,7 +32,7 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
             raise InputError("--ckpt_path", f"given with --config {config}", "none", fix)
         checkpoint = str(checkpoint_of(run))
         rest += ["--ckpt_path", checkpoint]
-        _say(f"Run {run}, checkpoint {Path(checkpoint).name}")
+        say(f"Run {run}, checkpoint {Path(checkpoint).name}")
     if config is None:
         own = Path(checkpoint).parent.parent / CONFIG
         if not own.is_file():
@@ -41,11 +40,6 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
             raise InputError("--config", f"given for a checkpoint without {own}", "none", fix)
         rest = ["--config", str(own), *rest]
     return [command, *rest]
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def option_values(arguments: Sequence[str], option: str) -> list[str]:

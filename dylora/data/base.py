@@ -321,14 +321,7 @@ class CachedDataModule(LoaderDataModule):
 
     @override
     def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
-        """Some training rows, the same in every run with the seed, each in one process; in a random order.
-
-        Args:
-            examples: How many rows, of all processes; the split may have fewer.
-
-        Raises:
-            InputError: If there is no training split.
-        """
+        """Some training rows, made if they are not there yet; see `LoaderDataModule`."""
         part = self.parts("fit")[0]
         if part not in self._made:
             self._made[part] = self._cached(part)

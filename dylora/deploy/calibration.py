@@ -20,7 +20,8 @@ def sensitivities_on_texts(model: nn.Module, tokenizer: PreTrainedTokenizerBase,
     Args:
         model: An adapted model of transformers.
         tokenizer: Its tokenizer, with a padding token.
-        path: A file with a text in each line; 1,000 of them are taken. Of longer texts the first 256 tokens count.
+        path: A file with a text in each line, or with pairs, divided by a tab; 1,000 of them are taken. Of longer texts
+            the first 256 tokens count.
 
     Raises:
         InputError: If the file is missing or has no text, or the model is an encoder-decoder model.
@@ -48,7 +49,9 @@ def sensitivities_on_texts(model: nn.Module, tokenizer: PreTrainedTokenizerBase,
 
 def _batches(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, torch.Tensor]]:
     for start in range(0, len(texts), _ROWS):
-        rows = tokenizer(
-            texts[start : start + _ROWS], padding=True, truncation=True, max_length=_TOKENS, return_tensors="pt"
-        )
-        yield {key: rows[key] for key in ("input_ids", "attention_mask")}
+        given = [text.split("\t", 1) for text in texts[start : start + _ROWS]]
+        sentences = [[each[0] for each in given]]
+        if any(len(each) > 1 for each in given):
+            sentences.append([each[-1] if len(each) > 1 else "" for each in given])
+        rows = tokenizer(*sentences, padding=True, truncation=True, max_length=_TOKENS, return_tensors="pt")
+        yield {key: rows[key] for key in tokenizer.model_input_names if key in rows}

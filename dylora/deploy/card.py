@@ -1,7 +1,7 @@
 """The model card of an exported adapter, `README.md`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dylora.deploy.figures import PICTURE, Figures
 
@@ -22,6 +22,8 @@ class CardFacts:
         command: The command that wrote the folder.
         figures: Validation metrics at every rank, where there are any.
         cut: The way that the adapter was cut; None as it was trained.
+        budget: Ranks per module in words; None for the same rank in all.
+        budget_metrics: What was reached with them on validation data.
     """
 
     title: str
@@ -35,6 +37,8 @@ class CardFacts:
     command: str
     figures: Figures | None = None
     cut: str | None = None
+    budget: str | None = None
+    budget_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def card(facts: CardFacts) -> str:
@@ -63,6 +67,10 @@ def _loading(facts: CardFacts) -> str:
 
 
 def _figures(facts: CardFacts) -> str:
+    if facts.budget:
+        rows = [f"| {name} | {value:.4f} |" for name, value in facts.budget_metrics.items()]
+        table = "\n".join(["| metric | value |", "| --- | ---: |", *rows])
+        return f"## Metrics\n\nOn validation data. {facts.budget}.\n\n{table}"
     if facts.figures is None:
         return "## Metrics\n\nThis checkpoint was not validated in this form."
     monitor, metrics, summary = facts.figures.monitor, facts.figures.metrics, facts.figures.summary

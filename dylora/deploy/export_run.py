@@ -1,17 +1,21 @@
 """A trained model written out: a folder for a rank or for all of them, with its card."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from torch import nn
 from transformers import PreTrainedModel
 
 from dylora.adapters.active_rank import rank_state
+from dylora.adapters.budget import truncated
 from dylora.adapters.cuts import Cut, cut
 from dylora.adapters.export import peft_adapter
+from dylora.adapters.sensitivity import Sensitivities
 from dylora.deploy.adapter_folder import config_fields
 from dylora.deploy.backbone import name_labels, path_of
+from dylora.deploy.budget_file import Budget
 from dylora.deploy.card import CardFacts, card
 from dylora.deploy.figures import figures_of
 from dylora.deploy.loading import dylora_lines, merged_lines, peft_lines
@@ -40,6 +44,8 @@ class Export:
         dtype: Type of merged weights; None keeps fp32.
         place: How the card calls the folder: its name on the hub, or its path.
         command: The command, for the card.
+        budget: Ranks per module, under the cut of the budget; None for the same rank in all.
+        sensitivities: What weighs the two-sided cut.
     """
 
     format: Format
@@ -47,6 +53,12 @@ class Export:
     dtype: DType | None
     place: str
     command: str
+    budget: Budget | None = None
+    sensitivities: Sensitivities | None = None
+
+    def form(self, model: nn.Module) -> AbstractContextManager[None]:
+        """The adapter in its cut inside a `with` block, without one as it was trained."""
+        return cut(model, self.cut, self.sensitivities) if self.cut else nullcontext()
 
 
 def write_rank(folder: Path, trained: Trained, rank: int, export: Export) -> None:
@@ -55,7 +67,7 @@ def write_rank(folder: Path, trained: Trained, rank: int, export: Export) -> Non
     Args:
         folder: Where to; it exists and is empty.
         trained: The trained model.
-        rank: A rank of its range.
+        rank: A rank of its range; with a budget, its largest.
         export: What is to be written.
 
     Raises:
@@ -63,21 +75,26 @@ def write_rank(folder: Path, trained: Trained, rank: int, export: Export) -> Non
     """
     model, record = cast(PreTrainedModel, trained.predictor.model), trained.predictor.record
     name_labels(model, record.labels)
-    with cut(model, export.cut) if export.cut else nullcontext():
+    ranks = export.budget.ranks if export.budget else None
+    with export.form(model):
         if export.format == "merged":
-            write_merged(folder, model, rank, export.dtype)
+            with truncated(model, ranks) if ranks else nullcontext():
+                write_merged(folder, model, rank, export.dtype)
             lines = merged_lines(model, export.place)
         else:
             path = path_of(record.backbone["name"])
-            adapter = peft_adapter(model, rank, path, record.backbone.get("revision"))
+            adapter = peft_adapter(
+                model, export.budget.ranks if export.budget else rank, path, record.backbone.get("revision")
+            )
             write_peft(folder, adapter)
             has_head = bool(adapter.config["modules_to_save"])
             if has_head:  # says how wide the head is, and the names of the classes
                 model.config.save_pretrained(folder)
-            lines = peft_lines(model, export.place, path, has_head)
+            lines = peft_lines(model, export.place, path, has_head, record.backbone.get("gguf_file"))
     if trained.predictor.preprocessor is not None:
         trained.predictor.preprocessor.save_pretrained(folder)
-    _write_card(folder, trained, f"rank {rank}", export, lines)
+    title = f"ranks per module ({export.budget.mean_rank:g} in the mean)" if export.budget else f"rank {rank}"
+    _write_card(folder, trained, title, export, lines)
 
 
 def write_all_ranks(folder: Path, trained: Trained, export: Export) -> None:
@@ -86,7 +103,7 @@ def write_all_ranks(folder: Path, trained: Trained, export: Export) -> None:
     Under a cut the folder has the factors and the scaling of the cut.
     """
     predictor = trained.predictor
-    with cut(predictor.model, export.cut) if export.cut else nullcontext():
+    with export.form(predictor.model):
         config = rank_state(predictor.model).config
         record = replace(predictor.record, adapter=config_fields(config))
         save(Predictor(predictor.model, record, predictor.preprocessor), folder)
@@ -107,8 +124,10 @@ def _write_card(folder: Path, trained: Trained, ranks: str, export: Export, line
         settings=_settings(trained),
         loading=lines,
         command=export.command,
-        figures=figures_of(trained, export.cut),
+        figures=None if export.budget else figures_of(trained, export.cut),
         cut=export.cut,
+        budget=str(export.budget) if export.budget else None,
+        budget_metrics=export.budget.metrics if export.budget else {},
     )
     if facts.figures:
         facts.figures.draw(folder, f"{task}, validation")

@@ -24,7 +24,7 @@ def merged_lines(model: PreTrainedModel, place: str) -> str:
     return f'from transformers import {kind}\n\nmodel = {kind}.from_pretrained("{place}")'
 
 
-def peft_lines(model: PreTrainedModel, place: str, backbone: str, has_head: bool) -> str:
+def peft_lines(model: PreTrainedModel, place: str, backbone: str, has_head: bool, gguf_file: str | None = None) -> str:
     """Load a folder of PEFT on its backbone; with a head, the folder has the configuration that says how wide it is.
 
     Args:
@@ -32,9 +32,13 @@ def peft_lines(model: PreTrainedModel, place: str, backbone: str, has_head: bool
         place: The folder, or its name on the hub.
         backbone: Where the backbone is found.
         has_head: Whether a task head goes with the adapter.
+        gguf_file: The file in the backbone's place that holds its weights, where they are in one of GGUF.
     """
     kind = class_name(model)
-    names, config = ("AutoConfig, ", f', config=AutoConfig.from_pretrained("{place}")') if has_head else ("", "")
+    names, config = "", ""
+    if has_head:  # of the backbone a head of another width may be there, which the adapter's replaces
+        names, config = "AutoConfig, ", f', config=AutoConfig.from_pretrained("{place}"), ignore_mismatched_sizes=True'
+    config += f', gguf_file="{gguf_file}"' if gguf_file else ""
     return (
         f"from peft import PeftModel\nfrom transformers import {names}{kind}\n\n"
         f'base = {kind}.from_pretrained("{backbone}"{config})\n'

@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -28,5 +28,14 @@ def write_merged(folder: Path, model: PreTrainedModel, rank: int, dtype: DType |
     plain = unload(copy.deepcopy(model), rank)
     if dtype is not None:
         plain = plain.to(getattr(torch, dtype))  # type: ignore[arg-type]
+    _forget_file(plain)
     with hub_logs.quiet():
         plain.save_pretrained(folder)
+
+
+def _forget_file(model: PreTrainedModel) -> None:
+    """Weights that were read from a GGUF file are plain by now, but transformers would refuse to write them."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        del model.config.quantization_config
+    plain: Any = model
+    plain.hf_quantizer, plain.is_quantized = None, False

@@ -1,43 +1,37 @@
-"""Training at the ranks of a step, evaluation at every rank in one pass over the data."""
+"""The modules' base: an adapted backbone in Lightning's loop, with its optimizer and checkpoints."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import asdict
-from typing import Any, Literal, cast
+from typing import Any
 
-import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from transformers import PreTrainedModel
 from typing_extensions import override
 
-from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
+from dylora.adapters.active_rank import rank_state
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.adapters.parameters import adapter_state
-from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
 from dylora.adapters.running_statistics import trained_buffers
+from dylora.adapters.sensitivity import Output
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
-from dylora.modules.all_processes import share_findings, take_from_first
+from dylora.modules.all_processes import take_from_first
+from dylora.modules.every_rank_evaluation import EveryRankEvaluation
 from dylora.modules.from_checkpoint import MODULE, FromCheckpoint
-from dylora.modules.outcome_keeper import OutcomeKeeper
-from dylora.rank_curve.direction import higher_is_better
-from dylora.rank_curve.kept import KeptOutcomes, Kind, can_be_kept
-from dylora.rank_curve.summary import RankSummary, summarise
+from dylora.modules.stacked_ranks import Batch
+from dylora.modules.step_losses import StepLosses
 from dylora.runs.checkpoints import KEY, check_identity, identity
 
-Batch = dict[str, Tensor]
-Stage = Literal["val", "test"]
 
-
-class EveryRankModule(FromCheckpoint):
+class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
     """Base of the modules: an adapted backbone, trained at the step's ranks and evaluated at all of them.
 
     A subclass says what the loss and the metrics of a batch are. Without a rank-sampling callback every step trains
@@ -71,11 +65,15 @@ class EveryRankModule(FromCheckpoint):
         metric_names: Names of the metrics, besides the loss.
         outcome_kind: What is kept of each example: `classes` where `losses_of` gives logits (rows, classes), `scores`
             where it gives (rows,), `tokens` where it gives (rows, 3) of texts; None keeps nothing.
+        output_kind: What `outputs_of` gives: `classes` (logits) or `score` (regression).
+        penalty: Gives what is added to the loss of a training step, (); None for nothing.
+        distillation: How rows below `max_rank` learn from it; None for not at all.
+        task_loss: Loss of the last training step without what is added to it, ().
     """
 
-    monitor: str
     metric_names: tuple[str, ...]
-    outcome_kind: Kind | None = None
+    output_kind: Output = "classes"
+    task_loss: Tensor
 
     def __init__(
         self,
@@ -114,12 +112,14 @@ class EveryRankModule(FromCheckpoint):
         self.eval_rows = eval_rows
         self.tolerance = tolerance
         self.eval_ranks = tuple(rank_state(model).config.ranks)
-        self.results: dict[str, dict[int, float]] = {}
+        self.results = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
         self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
-        self.outcomes: KeptOutcomes | None = None
-        self._keeper: OutcomeKeeper | None = None
+        self.outcomes = None
+        self._keeper = None
         self._said = self._said_uncalled = False
+        self.penalty: Callable[[], Tensor] | None = None
+        self.distillation = None
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
@@ -153,21 +153,6 @@ class EveryRankModule(FromCheckpoint):
         """Names of the classes in the order of their ids; empty where there are none."""
         return ()
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether the monitored metric is better when higher."""
-        return higher_is_better(self.monitor)
-
-    def plan_step(self, ranks: Sequence[int], weights: Sequence[float], frozen: bool = False) -> None:
-        """Choose the ranks of the coming training steps, and the weight of each in the loss.
-
-        One rank is the individual loss; several are the summation loss (nested dropout), run as one stacked batch.
-        """
-        self._step_ranks = tuple(ranks)
-        self._step_weights = tuple(weights)
-        if len(ranks) == 1:
-            set_rank(self.model, ranks[0], frozen=frozen)
-
     def on_fit_start(self) -> None:
         """Put the backbone's own dropout into training mode, wherever it comes from."""
         check_precision(str(self.trainer.precision))
@@ -175,13 +160,16 @@ class EveryRankModule(FromCheckpoint):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the step's ranks, weighted, with what the method adds to it."""
-        losses = [self._losses_at(batch, ranks) for ranks in self._training_chunks(batch)]
-        weights = torch.tensor(self._step_weights, device=self.device)
-        loss = (torch.cat(losses) * weights).sum()
+        loss = self._task_loss(batch)
+        self.task_loss = loss.detach()
         self.log("train/loss", loss, prog_bar=True)
         loss, figures = self.method.training_loss(loss, self.model, self.global_step / self._total_steps)
         for name, value in figures.items():
             self.log(f"train/{name}", value)
+        if self.penalty is not None:
+            penalty = self.penalty()
+            self.log("train/penalty", penalty.detach())
+            loss = loss + penalty
         return loss
 
     @override
@@ -222,89 +210,9 @@ class EveryRankModule(FromCheckpoint):
         """Name the adapters that the test has not reached."""
         self._say_if_uncalled()
 
-    def summary(self, metric: str | None = None) -> RankSummary:
-        """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
-        name = metric or self.monitor
-        return summarise(self.results[name], self.tolerance, higher_is_better(name))
-
-    def record(self) -> dict[str, Any]:
-        """The last evaluation in plain types, as files have it: every metric at every rank, and the summary."""
-        metrics = {name: {str(rank): v for rank, v in values.items()} for name, values in self.results.items()}
-        return {**asdict(self.summary()), "metrics": metrics}
-
-    def count(self, batch: Batch, split: int) -> None:
-        """Count one batch of an evaluation at every rank of `eval_ranks`.
-
-        Args:
-            batch: The batch.
-            split: Number of its loader.
-        """
-        rows = len(next(iter(batch.values())))
-        for rank, loss, outputs in self.outputs_at_ranks(batch):
-            self._loss(rank).update(loss, rows)
-            self.update_metric(self._metric(rank), outputs, batch, split)
-            self.keep_outcomes(rank, outputs, batch, split)
-
-    def keep_outcomes(self, rank: int, outputs: Tensor, batch: Batch, split: int) -> None:
-        """Keep what each row of a batch contributes at one rank, where the kind of outcome is known."""
-        if not can_be_kept(self.outcome_kind, self.monitor):
-            return
-        if self._keeper is None:
-            self._keeper = OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
-        self._keeper.add(rank, outputs, batch, split)
-
-    def take_outcomes(self) -> KeptOutcomes | None:
-        """What was kept since the last call, by all processes, which all have to call it."""
-        if not can_be_kept(self.outcome_kind, self.monitor):
-            return None
-        keeper = self._keeper or OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
-        self._keeper = None
-        return keeper.finish()
-
     def calibration_outputs(self, batch: Batch) -> Tensor:
         """What the loss of a batch looks at, for the two-sided cut: logits or scores of the rows."""
         return self.losses_of(batch, 1)[1]
-
-    def figures(self, rank: int) -> dict[str, float]:
-        """The metrics of one rank over all that was counted, by all processes; counting starts anew."""
-        values = {**self._metric(rank).compute(), "loss": float(self._loss(rank).compute())}
-        self._metric(rank).reset()
-        self._loss(rank).reset()
-        return values
-
-    def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
-        rows = len(next(iter(batch.values())))
-        size = max(1, self.eval_rows // rows)
-        stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
-        self._say_if_refuted()
-        for ranks in self._chunks(self.eval_ranks, size if stacks else 1):
-            losses, outputs = self._run(batch, ranks)
-            yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
-
-    def outputs_at_own_ranks(self, batch: Batch) -> Tensor:
-        """Outputs (rows, …) of a batch whose rows each have a rank of their own: `rank` (rows,), 1-based.
-
-        One forward with one copy of the weights. A model that does not keep the rows of a batch apart runs the rows of
-        one rank at a time.
-
-        Raises:
-            InputError: If a rank is none that the adapter is trained at.
-        """
-        ranks, rest = batch["rank"], {key: value for key, value in batch.items() if key != "rank"}
-        check_rank(ranks, rank_state(self.model).config.ranks)
-        distinct = sorted(set(ranks.tolist()))
-        stacks = may_stack(self.model, "forward", distinct, lambda some: self._run(rest, some)[1])
-        self._say_if_refuted()
-        if stacks:
-            with use_rank(self.model, ranks if len(distinct) > 1 else distinct[0]):
-                return self.losses_of(rest, 1)[1]
-        places = [(ranks == rank).nonzero().flatten() for rank in distinct]
-        parts = [
-            self._run({key: value[place] for key, value in rest.items()}, [rank])[1]
-            for rank, place in zip(distinct, places, strict=True)
-        ]
-        return torch.cat(parts)[torch.cat(places).argsort()]
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
         """The named optimizer with linear warm-up and decay, stepped every optimizer step.
@@ -341,90 +249,12 @@ class EveryRankModule(FromCheckpoint):
         data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
         return {"limits": dict(getattr(data, "input_limits", {})), "text_form": dict(getattr(data, "text_form", {}))}
 
-    def _losses_at(self, batch: Batch, ranks: Sequence[int]) -> Tensor:
-        # A single rank is active already, with its update mode.
-        stacked = self._stack(batch, ranks) if len(self._step_ranks) > 1 else batch
-        return self.losses_of(stacked, len(ranks))[0]
-
-    def _run(self, batch: Batch, ranks: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Losses (ranks,) and outputs (ranks * rows, ...) of a batch, stacked if there are several ranks."""
-        with use_rank(self.model, ranks[0]):
-            return self.losses_of(self._stack(batch, ranks), len(ranks))
-
-    def _training_chunks(self, batch: Batch) -> list[Sequence[int]]:
-        """The step's ranks as they run together: all stacked where that is right, else one by one."""
-        ranks, checks = self._step_ranks, rank_state(self.model).row_checks
-        undecided = len(ranks) > 1 and "forward" not in checks and takes_rank_per_row(self.model)
-        stacks = may_stack(self.model, "forward", ranks, lambda ranks: self._run(batch, ranks)[1])
-        if undecided:  # in the same step for all processes: what is known is the same in all
-            share_findings(checks)
-            stacks = checks.get("forward", False)
-        self._say_if_refuted()
-        if not stacks and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
-            allowed = "off for the summation loss of a model that runs at one rank at a time"
-            given = f"on for {type(self.model).__name__}"  # its backward would compute all ranks again at the last one
-            raise InputError("activation checkpointing", allowed, given, "train at one rank a step")
-        return self._chunks(ranks, len(ranks) if stacks else 1)
-
-    def _say_if_refuted(self) -> None:
-        """Say once why evaluation takes longer than elsewhere."""
-        if not self._said and not all(rank_state(self.model).row_checks.values()):
-            self._said = True
-            rank_zero_info(
-                f"{type(self.model).__name__} runs at one rank at a time: it does not keep the rows of a batch apart, "
-                "as several ranks in one batch need."
-            )
-
-    @staticmethod
-    def _chunks(ranks: Sequence[int], size: int) -> list[Sequence[int]]:
-        return [ranks[start : start + size] for start in range(0, len(ranks), size)]
-
-    def _stack(self, batch: Batch, ranks: Sequence[int]) -> Batch:
-        """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""
-        rows = len(next(iter(batch.values())))
-        if len(ranks) == 1:
-            set_rank(self.model, ranks[0])
-            return batch
-        set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
-        return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
-
     def _say_if_uncalled(self) -> None:
         """Say once which adapted layers nothing has reached."""
         names = [] if self._said_uncalled else uncalled_layers(self.model)
         self._said_uncalled = True
         if names:
             rank_zero_info(f"Adapters that no forward has reached, and that learn nothing: {', '.join(names)}.")
-
-    def _finish(self, stage: Stage) -> None:
-        share_findings(rank_state(self.model).row_checks)
-        self.outcomes = self.take_outcomes()
-        table: dict[str, dict[int, float]] = {}
-        for rank in self.eval_ranks:
-            for name, value in self.figures(rank).items():
-                table.setdefault(name, {})[rank] = value
-        self.results = table
-        for name, by_rank in table.items():
-            summary = self.summary(name)
-            for rank, value in by_rank.items():
-                self._log(f"{stage}/{name}/rank_{rank}", value)
-            self._log(f"{stage}/{name}/mean", summary.mean)
-            self._log(f"{stage}/{name}/aurac", summary.aurac)
-            if stage == "val":  # a rank is chosen on validation data, never on what is reported
-                self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
-                self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
-
-    def _metric(self, rank: int) -> Metric:
-        return cast(Metric, self.metrics[str(rank)])
-
-    def _loss(self, rank: int) -> MeanMetric:
-        return cast(MeanMetric, self.losses[str(rank)])
-
-    def _log(self, name: str, value: float) -> None:
-        self.log(name, value, add_dataloader_idx=False)  # the same in every process already
-
-    def files(self) -> dict[str, list[dict[str, Any]]]:
-        """What the last evaluation made besides figures: records for a JSON Lines file each, under the files' names."""
-        return {}
 
     @staticmethod
     def _check(learning_rate: float, weight_decay: float, eval_rows: int) -> None:

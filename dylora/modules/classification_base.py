@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from dylora.errors import InputError
 from dylora.metrics.glue import GLUEMetrics
-from dylora.modules.base import Batch, EveryRankModule
+from dylora.modules.base import EveryRankModule
+from dylora.modules.stacked_ranks import Batch
 from dylora.tasks import Task
 
 _NOT_INPUTS = ("labels", "index", "rank")
@@ -45,10 +46,19 @@ class ClassificationModule(EveryRankModule):
     @override
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
         """Cross-entropy, or squared error for a score, of each group; and the logits (rows, classes) or (rows,)."""
-        logits = self.logits({key: value for key, value in batch.items() if key not in _NOT_INPUTS}).float()
-        if self.task.is_regression:
-            logits = logits.squeeze(-1)
+        logits = self.outputs_of(batch)
         return self._losses(logits, batch.get("labels")).view(groups, -1).mean(1), logits
+
+    @override
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """The logits, (rows, classes), or the scores, (rows,)."""
+        logits = self.logits({key: value for key, value in batch.items() if key not in _NOT_INPUTS}).float()
+        return logits.squeeze(-1) if self.task.is_regression else logits
+
+    @override
+    def losses_at(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, or squared error for a score, of each row, and the rows' numbers."""
+        return self._losses(outputs, batch.get("labels")), torch.arange(len(outputs), device=outputs.device)
 
     @override
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:

@@ -24,9 +24,10 @@ from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
 from dylora.modules.all_processes import from_all_processes
-from dylora.modules.base import Batch, EveryRankModule
+from dylora.modules.base import EveryRankModule
 from dylora.modules.generated_text import show_texts
 from dylora.modules.packed_batch import check_packed
+from dylora.modules.stacked_ranks import Batch
 from dylora.modules.text_scores import item_score, score_names, score_texts
 from dylora.rank_curve.table import shown_ranks
 
@@ -168,13 +169,25 @@ class GenerationModule(EveryRankModule):
         logits, labels = self._predicted(batch)
         counted = labels != IGNORED
         logits, targets = logits[counted].float(), labels[counted]  # (tokens, vocabulary), (tokens,)
-        smoothing = self.label_smoothing if self.training else 0.0
-        losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        losses = self._losses(logits, targets)
         by_row = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(counted, losses).sum(1)
         right = torch.zeros_like(labels).masked_scatter(counted, (logits.argmax(-1) == targets).long()).sum(1)
         tokens = counted.sum(1)
         means = by_row.view(groups, -1).sum(1) / tokens.view(groups, -1).sum(1).clamp(min=1)
         return means, torch.stack([by_row, right.to(by_row), tokens.to(by_row)], 1)
+
+    @override
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """The logits at the labelled tokens, (tokens, vocabulary)."""
+        logits, labels = self._predicted(batch)
+        return logits[labels != IGNORED].float()
+
+    @override
+    def losses_at(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy at each labelled token, and the row that it stands in."""
+        labels = self._labels(batch)
+        counted = labels != IGNORED
+        return self._losses(outputs, labels[counted]), counted.nonzero()[:, 0]
 
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the tokens of one rank."""
@@ -278,6 +291,14 @@ class GenerationModule(EveryRankModule):
                 record["ranks"][str(rank)] = {"text": text}
         return records
 
+    def _losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing = self.label_smoothing if self.training else 0.0
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+
+    def _labels(self, batch: Batch) -> Tensor:
+        """The labels (rows, T) that the logits predict."""
+        return batch["labels"] if cast(Any, self.model).config.is_encoder_decoder else batch["labels"][:, 1:]
+
     def _predicted(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (rows, T, vocabulary) and the labels (rows, T) that they predict."""
         model, labels = cast(Any, self.model), batch["labels"]
@@ -291,7 +312,7 @@ class GenerationModule(EveryRankModule):
         if model.config.is_encoder_decoder:
             inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
             return model(**inputs).logits, labels
-        return model(**inputs).logits[:, :-1], labels[:, 1:]
+        return model(**inputs).logits[:, :-1], self._labels(batch)
 
     def _scores(self, rank: int) -> dict[str, float]:
         items = self._data.items(self._split)

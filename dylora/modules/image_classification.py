@@ -10,8 +10,8 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.load import load_image_classifier
 from dylora.backbones.quantization import Quantization
 from dylora.errors import InputError
-from dylora.modules.base import Batch
 from dylora.modules.classification_base import ClassificationModule, monitored
+from dylora.modules.stacked_ranks import Batch
 from dylora.tasks import task_for
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dylora
+from dylora.processes import INTERRUPTED
 from dylora.runs.folders import CHECKPOINTS, CONFIG, cut_file
 from dylora.runs.record import METRICS_FILE, RunRecord, read_record
 from dylora.sweep.expansion import Run
@@ -15,7 +16,6 @@ Start = Callable[[list[str], Path], int]
 """Carries out the arguments of a command, appends what it prints to a file, and gives its exit status."""
 
 OUTPUT = "output.txt"
-INTERRUPTED = 130
 _LAST = f"{CHECKPOINTS}/last.ckpt"
 
 

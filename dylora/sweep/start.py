@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from dylora.sweep.perform import INTERRUPTED
+from dylora.processes import INTERRUPTED
 
 
 class InProcess:

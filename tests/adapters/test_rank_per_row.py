@@ -24,7 +24,7 @@ from transformers import (
     XLNetForSequenceClassification,
 )
 
-from dylora.adapters.active_rank import rank_state, set_rank
+from dylora.adapters.active_rank import rank_state, set_rank, use_rank
 from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.merging import merge
@@ -222,3 +222,18 @@ def test_stacked_outputs_that_differ_are_found_whatever_the_reason(adapted, toke
 
     assert not may_stack(model, "forward", (1, 2), coupled)
     assert not may_stack(model, "generation", (1, 2), lambda ranks: pytest.fail("known already"))
+
+
+def test_the_check_runs_without_autocast_whose_rounding_would_look_like_mixed_rows(adapted, token_ids):
+    model, seen = adapted(), []
+
+    def run(ranks):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        stacked = token_ids.repeat(len(ranks), 1)
+        with use_rank(model, torch.tensor(ranks).repeat_interleave(len(token_ids))):
+            return model(input_ids=stacked).logits
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert may_stack(model, "forward", [1, 2], run)
+        assert torch.is_autocast_enabled("cpu")
+    assert not any(seen)

@@ -27,10 +27,22 @@ def backbone(tmp_path_factory):
 
 
 @pytest.fixture
-def module(backbone):
-    module = Recording("restaurants", backbone, DyLoRAConfig(max_rank=4), learning_rate=1e-3)
-    module.seen = []
-    return module
+def make_module(backbone):
+    """Build the same recording module at every call."""
+
+    def build(**changes):
+        torch.manual_seed(0)
+        options = {"task": "restaurants", "adapter": DyLoRAConfig(max_rank=4), "learning_rate": 1e-3, **changes}
+        module = Recording(backbone=backbone, **options)
+        module.seen = []
+        return module
+
+    return build
+
+
+@pytest.fixture
+def module(make_module):
+    return make_module()
 
 
 @pytest.fixture
@@ -46,7 +58,7 @@ def loader():
 def fit(module, loader, tmp_path):
     """Fit for some epochs of six batches with the callbacks and trainer options given."""
 
-    def run(*callbacks, validate=False, ckpt_path=None, **options):
+    def run(*callbacks, validate=False, ckpt_path=None, model=module, train_loader=loader, **options):
         defaults = {"max_epochs": 2, "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
         if not validate:
             defaults["limit_val_batches"] = 0
@@ -58,7 +70,7 @@ def fit(module, loader, tmp_path):
             callbacks=list(callbacks),
             **{**defaults, **options},
         )
-        trainer.fit(module, loader, loader, ckpt_path=ckpt_path, weights_only=True)
+        trainer.fit(model, train_loader, loader, ckpt_path=ckpt_path, weights_only=True)
         return trainer
 
     return run

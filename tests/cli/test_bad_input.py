@@ -66,6 +66,15 @@ def test_ranks_outside_the_adapters(run, refused, rank):
         ({"rank_sampling.distribution": "zipf"}, "zipf"),
         ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,-1,1,1]"}, "got -1"),
         ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,1]"}, "must be 4 numbers"),
+        ({"rank_sampling.polish.sort_at": 1.5}, "rank_sampling.polish.sort_at: must be inside (0, 1), got 1.5"),
+        (
+            {"rank_sampling.objective": "mixed", "model.optimizer": "row_exact_adamw"},
+            "model.optimizer: must be adamw, got row_exact_adamw with a rank for each row (mixed)",
+        ),
+        (
+            {"rank_sampling.distillation.weight": 0.5, "model.method": "FullFineTuning"},
+            "rank_sampling.distillation: must be left out for a model without adapters",
+        ),
         ({"model.adapter.target_modules": "[nothing]"}, "got 'nothing', which matches nothing; choose from dense, key"),
         ({"model.adapter.target_modules": "[dropout]"}, "which matches only modules that are not linear (Dropout)"),
         ({"data.task": "wnli"}, "data.task: must be one of rte"),

@@ -86,3 +86,19 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(classifier, tmp_pa
         "convert", peft, "--output", new, "--calibrate", tmp_path / "none.txt"
     )
     assert not list(tmp_path.glob("new*"))
+
+
+@torch.no_grad()
+def test_pairs_divided_by_a_tab_weigh_the_cut_as_pairs(classifier, tmp_path):
+    """Lines with two sentences give another order of components than their first sentences alone."""
+    _, base, peft = classifier
+    pairs = ["good cheap food\tthe river is near", "the river\ta place for food", "a pub\tnear the city"]
+    found = []
+    for name, lines in (("pairs", pairs), ("first", [line.split("\t")[0] for line in pairs])):
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+        main(["convert", str(peft), "--output", str(tmp_path / name), "--calibrate", str(tmp_path / f"{name}.txt")])
+        found.append(dylora.load(tmp_path / name))
+    rows = AutoTokenizer.from_pretrained(base)(ROWS, padding=True, return_tensors="pt")
+    full, one = ([each.set_rank(rank).model(**rows).logits for each in found] for rank in (3, 1))
+    torch.testing.assert_close(full[0], full[1], rtol=0, atol=1e-5)
+    assert (one[0] - one[1]).abs().max() > 1e-6

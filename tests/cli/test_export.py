@@ -1,6 +1,8 @@
 """From training to files of other libraries, which load in a process that does not know this package."""
 
+import itertools
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -16,6 +18,7 @@ import dylora
 from dylora.adapters.active_rank import set_rank
 from dylora.adapters.cuts import cut
 from dylora.cli import main
+from dylora.data.glue import GLUEDataModule
 from dylora.deploy.trained import load_trained
 
 _PLAIN = """
@@ -112,8 +115,8 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(run, tmp_path, ref
         "export", run, "--rank", "5", "--output", new
     )
     assert "--cut: must be one of" in refused("export", run, "--rank", "1", "--output", new, "--cut", "half")
-    assert "--cut: must be without calibration" in refused(
-        "export", run, "--rank", "1", "--output", new, "--cut", "two-sided"
+    assert "--cut_examples: must be 1 or more, got 0" in refused(
+        "export", run, "--rank", "1", "--output", new, "--cut", "two-sided", "--cut_examples", "0"
     )
     assert "--dtype: must be left out but for --format merged" in refused(
         "export", run, "--rank", "1", "--output", new, "--dtype", "float16"
@@ -147,6 +150,36 @@ def test_a_folder_of_all_ranks_gives_each_of_them_and_is_exported_again(kind, ru
     main(["export", str(output), "--rank", "2", "--output", str(again)])
     config = json.loads((again / "adapter_config.json").read_text())
     assert config["r"] == 2
+
+
+@pytest.mark.filterwarnings("ignore")  # PEFT's
+@torch.no_grad()
+def test_the_two_sided_cut_is_weighed_by_the_runs_own_data(run, tmp_path, capsys, refused):
+    """The exported rank gives the validation figures of `validate --cut two-sided` at that rank."""
+    output, several = tmp_path / "one", tmp_path / "all"
+    two_sided = ["--cut", "two-sided", "--cut_examples", "40"]
+    main(["export", str(run), "--rank", "2", *two_sided, "--output", str(output)])
+    assert "Cut two-sided: statistics over 40 training examples in" in capsys.readouterr().out
+    main(["export", str(run), "--format", "dylora", *two_sided, "--output", str(several)])
+    loaded = dylora.load(several, rank=2)
+    config = AutoConfig.from_pretrained(output)
+    backbone = json.loads((output / "adapter_config.json").read_text())["base_model_name_or_path"]
+    base = AutoModelForSequenceClassification.from_pretrained(backbone, config=config)
+    model = PeftModel.from_pretrained(base, output).eval()
+    data = GLUEDataModule("restaurants", backbone=backbone, max_length=24, cache_dir=str(tmp_path / "cache"))
+    data.setup("validate")
+    losses = []
+    for batch in itertools.islice(data.val_dataloader()[0], 3):
+        rows = {key: batch[key] for key in ("input_ids", "attention_mask")}
+        torch.testing.assert_close(model(**rows).logits, loaded.model(**rows).logits, rtol=0, atol=1e-5)
+        losses.append(torch.nn.functional.cross_entropy(model(**rows).logits, batch["labels"], reduction="none"))
+    capsys.readouterr()
+    copy = shutil.copytree(run, tmp_path / "copy")
+    main(["validate", "--config", str(copy / "config.yaml"), "--rank", "2", *two_sided])
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("loss "))
+    assert float(row.split()[1]) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-4)
+    line = refused("export", several, "--rank", "1", "--output", tmp_path / "new", "--cut", "two-sided")
+    assert "--cut: must be another than two-sided for a folder without a run" in line
 
 
 def test_a_folder_of_all_ranks_takes_no_rank(run, tmp_path, refused):

@@ -83,6 +83,7 @@ def test_test_chooses_no_rank_and_reports_that_of_the_validation(trained, monkey
     content = tiny.metrics_of(run)
     for epoch in content["epochs"]:  # as if rank 3 alone had been good on validation data
         epoch["metrics"]["accuracy"] = {"1": 0.1, "2": 0.1, "3": 0.9, "4": 0.1}
+    content["chosen"]["rank"] = 3
     (run / "rank_metrics.json").write_text(json.dumps(content))
     logged = []
     monkeypatch.setattr(SequenceClassificationModule, "log", lambda self, name, *_, **__: logged.append(name))
@@ -160,8 +161,21 @@ def test_the_configuration_of_a_resumed_run_does_not_resume(trained, backbone, t
     assert [epoch["epoch"] for epoch in tiny.metrics_of(resumed.with_name("version_1"))["epochs"]] == [1]
 
 
-def test_accumulated_steps_resume_exactly_too(backbone, tmp_path):
-    changes = {"trainer.accumulate_grad_batches": 2, "trainer.limit_train_batches": 6}
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {
+            "rank_sampling.polish.sort_at": 0.5,
+            "rank_sampling.polish.examples": 8,
+            "rank_sampling.ordered_decay.in_loss": 1e-2,
+            "rank_sampling.ordered_decay.decoupled": 0.3,
+            "rank_sampling.distillation.weight": 0.5,
+        },
+    ],
+)
+def test_accumulated_steps_resume_exactly_too(backbone, tmp_path, recipe):
+    changes = {"trainer.accumulate_grad_batches": 2, "trainer.limit_train_batches": 6, **recipe}
     main(["fit", *tiny.options(backbone, tmp_path / "whole", **changes)])
     signal = {"trainer.callbacks+": "record.SignalAt", "trainer.callbacks.step": 4}
     with pytest.raises(SystemExit):
@@ -177,6 +191,8 @@ def test_accumulated_steps_resume_exactly_too(backbone, tmp_path):
     "changes",
     [
         {"rank_sampling.objective": "summation"},
+        {"rank_sampling.objective": "half_batch", "rank_sampling.ordered_decay.in_loss": 1e-3},
+        {"rank_sampling.polish.sort_at": 0.5, "rank_sampling.polish.examples": 8, "rank_sampling.compensation": 2},
         {"rank_sampling.frozen": "true", "model.optimizer": "row_exact_adamw"},
         {"rank_sampling.distribution": "geometric", "rank_sampling.p": 0.3, "model.adapter.scaling": "alpha/max_rank"},
         {"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,2,3,4]"},

@@ -160,4 +160,4 @@ def test_a_run_that_fails_gives_status_1(write, backbone, tmp_path, capsys):
     assert caught.value.code == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "1 run failed; the same command tries again:"
-    assert lines[-1].startswith("  broken restaurants seed 10: weights: must be 4 numbers")
+    assert lines[-1].startswith("  broken restaurants seed 10: --rank_sampling.weights: must be 4 numbers")

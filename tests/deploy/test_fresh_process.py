@@ -15,6 +15,8 @@ from transformers import (
     ViTConfig,
     ViTForImageClassification,
 )
+from transformers.quantizers.quantizer_gguf import GgufHfQuantizer
+from transformers.utils.quantization_config import GgufConfig
 
 from dylora.adapters.active_rank import set_rank
 from dylora.adapters.adapt import adapt
@@ -132,6 +134,20 @@ def test_a_merged_folder_is_the_merged_model_bit_for_bit(model_type, auto, adapt
     ]
     write_merged(tmp_path / "half", model, 2, "bfloat16")
     assert auto.from_pretrained(tmp_path / "half", dtype="auto").dtype == torch.bfloat16
+
+
+@torch.no_grad()
+def test_weights_that_were_read_from_a_gguf_file_are_written_as_plain_ones(adapted, token_ids, tmp_path):
+    """Transformers refuses to write a model that it read from such a file."""
+    model = adapted("llama", AutoModelForCausalLM)
+    model.config.quantization_config = GgufConfig()
+    model.hf_quantizer = GgufHfQuantizer(GgufConfig())
+    write_merged(tmp_path / "merged", model, 2)
+    set_rank(model, 2)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    expected = model(input_ids=token_ids).logits
+    torch.testing.assert_close(loaded(input_ids=token_ids).logits, expected, rtol=0, atol=1e-5)
+    assert "quantization_config" not in json.loads((tmp_path / "merged" / "config.json").read_text())
 
 
 def test_a_quantised_merge_is_refused(adapted, tmp_path):

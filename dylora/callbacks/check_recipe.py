@@ -1,0 +1,69 @@
+"""Options of the rank sampling that do not go together, or not with a module."""
+
+from typing import TYPE_CHECKING
+
+from dylora.adapters.active_rank import rank_state
+from dylora.errors import InputError
+from dylora.modules.base import EveryRankModule
+
+if TYPE_CHECKING:
+    from dylora.callbacks.rank_sampling import RankSamplingCallback
+
+_PER_ROW = ("mixed", "half_batch")
+
+
+def check_options(sampling: "RankSamplingCallback") -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    sorts = sampling.polish.sort_at is not None
+    objective = sampling.polish.objective if sorts else sampling.objective
+    if sampling.frozen and objective == "summation":
+        fix = "use objective: individual with it"
+        raise InputError("rank_sampling.frozen", "false with the summation loss", sampling.frozen, fix)
+    if sampling.frozen and (objective in _PER_ROW or sorts or sampling.compensation > 1):
+        allowed = "false with a rank for each row, a sort or compensation"
+        raise InputError("rank_sampling.frozen", allowed, sampling.frozen, "use objective: individual alone with it")
+    if sorts and sampling.objective != "individual":
+        fix = "set rank_sampling.polish.objective, that of the steps after the sort"
+        raise InputError("rank_sampling.objective", "left out with polish.sort_at", sampling.objective, fix)
+    if sampling.distillation.weight and objective == "summation":
+        fix = "use objective: mixed, which has the same expected gradient"
+        raise InputError("rank_sampling.distillation.weight", "0 with summation", sampling.distillation.weight, fix)
+    if not sampling.compensation >= 1:
+        raise InputError("rank_sampling.compensation", "1 or more", sampling.compensation, "1 switches it off")
+    if sampling.seed < 0:
+        raise InputError("rank_sampling.seed", "0 or larger", sampling.seed, "choose another seed")
+
+
+def check_recipe(sampling: "RankSamplingCallback", module: EveryRankModule) -> None:
+    """Refuse options that a module cannot be trained with.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    sorts, decay = sampling.polish.sort_at is not None, sampling.ordered_decay
+    used = {
+        "ordered_decay": bool(decay.in_loss or decay.decoupled),
+        "polish": sorts,
+        "distillation": bool(sampling.distillation.weight),
+        "compensation": sampling.compensation > 1,
+    }
+    if not module.method.has_adapters and any(used.values()):
+        name = next(name for name, is_used in used.items() if is_used)
+        given = f"on with method {module.method.name}"
+        raise InputError(f"rank_sampling.{name}", "left out for a model without adapters", given, "leave it out")
+    objective = sampling.polish.objective if sorts else sampling.objective
+    if objective in _PER_ROW and module.optimizer_name == "row_exact_adamw":
+        given = f"row_exact_adamw with a rank for each row ({objective})"
+        fix = "set it to adamw: such a step trains all rows of the factors"
+        raise InputError("model.optimizer", "adamw", given, fix)
+    scaling = rank_state(module.model).config.scaling
+    if sorts and scaling != "alpha/max_rank":
+        fix = "set it to alpha/max_rank, with which sorted components are the best part of the largest rank"
+        raise InputError("model.adapter.scaling", "alpha/max_rank with polish.sort_at", scaling, fix)
+    if used["distillation"] and sampling.distillation.loss == "kl" and module.output_kind == "score":
+        fix = "set it to mse: a score has no class probabilities"
+        raise InputError("rank_sampling.distillation.loss", "mse for a regression", "kl", fix)

@@ -1,0 +1,109 @@
+"""Sort the adapter's components in the middle of training, and go on with mixed ranks."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, Subset
+
+from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.sensitivity import gather_sensitivities
+from dylora.adapters.sorting import sort_
+from dylora.errors import InputError
+from dylora.modules.base import EveryRankModule
+
+_ROUNDING = 1e-6  # 0.29 * 100 is less than 29
+
+Objective = Literal["individual", "summation", "mixed", "half_batch"]
+
+
+@dataclass(frozen=True)
+class SortAndPolish:
+    """Train at `max_rank`, sort the components in place, and train lower ranks for the rest of the steps.
+
+    The function at `max_rank`, the learning rates and the optimizer's moments stay as they are. It needs the scaling
+    `alpha/max_rank`.
+
+    Attributes:
+        sort_at: Share of the optimizer steps before the sort, inside (0, 1), 0.5 to 0.8 were tried; null never sorts.
+        sort_by: `two-sided`, by what dropping a component costs, or `svd`, by its singular value alone.
+        examples: Training examples that `two-sided` gathers its statistics on, 1 or more, drawn by the seed; every
+            process runs all of them.
+        objective: The objective after the sort, as `rank_sampling.objective`; before it every step is at `max_rank`.
+
+    Raises:
+        InputError: If a value is outside what is written above.
+    """
+
+    sort_at: float | None = None
+    sort_by: Literal["two-sided", "svd"] = "two-sided"
+    examples: int = 1000
+    objective: Objective = "half_batch"
+
+    def __post_init__(self) -> None:
+        option = "rank_sampling.polish"
+        if self.sort_at is not None and not 0 < self.sort_at < 1:
+            raise InputError(f"{option}.sort_at", "inside (0, 1)", self.sort_at, "null never sorts")
+        if self.sort_by not in ("two-sided", "svd"):
+            raise InputError(f"{option}.sort_by", "two-sided or svd", repr(self.sort_by), "choose one of them")
+        if self.examples < 1:
+            raise InputError(f"{option}.examples", "1 or more", self.examples, "1000 are enough")
+
+    def step(self, total_steps: float) -> int | None:
+        """Number of the optimizer step, from 0, that begins with the sort, at least 1; None without one."""
+        return None if self.sort_at is None else max(1, math.floor(self.sort_at * total_steps + _ROUNDING))
+
+
+def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAndPolish, seed: int) -> None:
+    """Sort the adapter of a module that is being trained; the same in all processes.
+
+    A pair whose `lora_B` is still zero is left as it is: sorted, both factors would be zero and stay so.
+
+    Raises:
+        InputError: If the statistics need training data that cannot be drawn from.
+    """
+    pairs = [m for m in module.model.modules() if isinstance(m, LowRankFactors)]
+    untrained = [(pair, pair.lora_A.detach().clone()) for pair in pairs if not pair.lora_B.any()]
+    sensitivities = None
+    if options.sort_by == "two-sided":
+        batches = _training_batches(trainer, module, options.examples, seed)
+        sensitivities = gather_sensitivities(
+            module.model,
+            batches,
+            lambda batch: module.outputs_of(dict(batch)),
+            module.output_kind,
+            examples=options.examples,
+            seed=seed,
+        )
+    sort_(module.model, sensitivities)
+    with torch.no_grad():
+        for pair, lora_A in untrained:
+            pair.lora_A.copy_(lora_A)
+    if trainer.world_size > 1:  # kernels may round differently in each process
+        for pair in pairs:
+            dist.broadcast(pair.lora_A.data, 0)
+            dist.broadcast(pair.lora_B.data, 0)
+
+
+def _training_batches(
+    trainer: Trainer, module: EveryRankModule, examples: int, seed: int
+) -> Iterator[dict[str, Tensor]]:
+    """Batches of training examples, drawn by the seed alone; the loader that is being trained from does not move."""
+    loader: Any = trainer.train_dataloader
+    dataset = getattr(loader, "dataset", None)
+    if dataset is None or isinstance(dataset, IterableDataset):
+        allowed = "svd for training data without a length"
+        raise InputError("rank_sampling.polish.sort_by", allowed, "two-sided", "set it to svd")
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(dataset), generator=generator)[:examples].tolist()
+    rows = DataLoader(
+        Subset(dataset, chosen), loader.batch_size or 1, collate_fn=loader.collate_fn, generator=generator
+    )
+    for batch in rows:
+        moved = module.transfer_batch_to_device(cast(Any, batch), module.device, 0)
+        yield trainer.precision_plugin.convert_input(moved)

@@ -1,0 +1,59 @@
+"""The options that the commands `fit`, `validate`, `test` and `predict` have besides those of the trainer."""
+
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser
+
+from dylora.adapters.cuts import CUTS
+from dylora.callbacks.rank_sampling import RankSamplingCallback
+from dylora.cli.classes import DATA, MODELS
+from dylora.cli.run_arguments import EVALUATIONS
+
+_NEVER = {"model", "datamodule", "ckpt_path", "weights_only"}  # ckpt_path is added below, with help of its own
+
+NOT_OPTIONS = {
+    "fit": _NEVER | {"train_dataloaders", "val_dataloaders"},
+    "validate": _NEVER | {"dataloaders", "verbose"},
+    "test": _NEVER | {"dataloaders", "verbose"},
+    "predict": _NEVER | {"dataloaders", "return_predictions"},
+}
+"""The commands, and which arguments of the trainer's methods are no options."""
+
+
+def add_model_and_data(parser: LightningArgumentParser) -> None:
+    """Add `--model` and `--data`, by class."""
+    text = "What is trained: {}, or the class path of another {}; its options stand below."
+    names = ", ".join(model.__name__ for model in MODELS)
+    parser.add_argument("--model", type=LightningModule, help=text.format(names, "LightningModule"))
+    names = ", ".join(data.__name__ for data in DATA)
+    text = text.replace("trained", "trained on")
+    parser.add_argument("--data", type=LightningDataModule | None, help=text.format(names, "LightningDataModule"))
+
+
+def add_links(parser: LightningArgumentParser) -> None:
+    """Add the rank sampling, and links between options that must agree."""
+    parser.add_class_arguments(RankSamplingCallback, "rank_sampling")
+    parser.link_arguments("seed_everything", "rank_sampling.seed", compute_fn=int)
+    parser.link_arguments("data.task_name", "model.init_args.task", apply_on="instantiate")
+    parser.link_arguments("data.labels", "model.init_args.labels", apply_on="instantiate")
+
+
+def add_options_of(command: str, parser: LightningArgumentParser) -> None:
+    """Add what a command has of its own: the checkpoint, the ranks, the cut, where predictions go."""
+    text = "Checkpoint to resume from." if command == "fit" else "Checkpoint to evaluate; the run's best by default."
+    parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
+    if command == "fit":
+        text = "Run or checkpoint whose adapter, of the same or a smaller range, training starts from."
+        parser.add_argument("--init_from", type=str | None, default=None, help=text)
+    if command in EVALUATIONS:
+        text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
+        parser.add_argument("--rank", type=str, default="all", help=text)
+    if command in ("validate", "test"):
+        text = "Cut the adapter to each rank in this way, whatever its scaling: " + ", ".join(CUTS) + "; null does not."
+        parser.add_argument("--cut", type=str | None, default=None, help=text)
+        text = "Number of training examples that weigh the two-sided cut."
+        parser.add_argument("--cut_examples", type=int, default=1000, help=text)
+    if command == "predict":
+        text = "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run."
+        parser.add_argument("--output", type=str | None, default=None, help=text)
+        text = "Folder for the GLUE leaderboard's files; with a folder for each rank if there are several."
+        parser.add_argument("--submission", type=str | None, default=None, help=text)

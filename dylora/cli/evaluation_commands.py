@@ -1,0 +1,131 @@
+"""The commands `validate`, `test` and `predict`."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LightningCLI
+
+from dylora.adapters.active_rank import rank_state
+from dylora.adapters.rank_spec import parse_ranks
+from dylora.callbacks.cut import CutAdapter
+from dylora.callbacks.predictions import CollectPredictions, write_json_lines
+from dylora.cli.evaluation import choice_words, keep_cut, results_table, write_predictions
+from dylora.data.submission import Submission
+from dylora.errors import InputError
+from dylora.modules.base import EveryRankModule
+from dylora.processes import INTERRUPTED, say
+from dylora.runs.folders import free_path
+
+
+class EvaluationCommands(LightningCLI):
+    """Lightning's CLI with evaluation at chosen ranks of the checkpoint of a run."""
+
+    def validate(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
+        """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
+        kind = self._cut()
+        with _stopped_by_signals():
+            self.trainer.validate(model, **options, verbose=not isinstance(model, EveryRankModule))
+        if not isinstance(model, EveryRankModule):
+            return
+        self._say_calibration()
+        say(results_table("validation", model))
+        if kind and self.trainer.is_global_zero:
+            checkpoint = Path(self._get(self.config, "ckpt_path"))
+            say(keep_cut(self.run_of_checkpoint(), kind, checkpoint, self.trainer.limit_val_batches, model))
+
+    def test(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
+        """Evaluate the asked ranks on a labelled test split, show the rank validation chose, and keep the texts."""
+        kind = self._cut()
+        with _stopped_by_signals():
+            self.trainer.test(model, **options, verbose=not isinstance(model, EveryRankModule))
+        if not isinstance(model, EveryRankModule):
+            return
+        self._say_calibration()
+        say(results_table("test", model))
+        if len(rank_state(model.model).config.ranks) > 1:
+            checkpoint = Path(self._get(self.config, "ckpt_path"))
+            say(choice_words(self.run_of_checkpoint(), checkpoint, kind, model))
+        if self.trainer.is_global_zero:
+            for name, records in model.files().items():
+                path = free_path(self.run_of_checkpoint() / "predictions" / f"{name}.jsonl")
+                write_json_lines(path, records)
+                say(f"Written: {path}")
+
+    def predict(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
+        """Write what the asked ranks predict; of another module, what its own callbacks write."""
+        submission = self._submission()
+        collected = CollectPredictions(self._predicted_splits())
+        if isinstance(model, EveryRankModule):
+            self.trainer.callbacks.append(collected)  # type: ignore[attr-defined]
+        with _stopped_by_signals():
+            self.trainer.predict(model, **options, return_predictions=False)
+        if not self.trainer.is_global_zero or not isinstance(model, EveryRankModule):
+            return
+        chosen = self._get(self.config, "output")
+        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
+        for path in write_predictions(collected, folder, self.datamodule):
+            say(f"Written: {path}")
+        for path in submission.write(collected.records) if submission else ():
+            say(f"Written: {path}")
+
+    def _choose_ranks(self, options: Any) -> None:  # noqa: ANN401
+        """Set the ranks to evaluate, and refuse what the model cannot do."""
+        kind, model = options.get("cut"), self.model
+        if isinstance(model, EveryRankModule):
+            model.eval_ranks = parse_ranks(options.rank, rank_state(model.model).config.ranks)
+            if kind and not model.method.has_adapters:
+                given = f"{kind} with method {model.method.name}"
+                raise InputError("--cut", "left out for a model without adapters", given, "leave it out")
+        elif kind or options.rank != "all":
+            name, given = ("--cut", kind) if kind else ("--rank", options.rank)
+            allowed = f"left out for {type(model).__name__}, which has no ranks"
+            raise InputError(name, allowed, given, "leave it out")
+
+    def run_of_checkpoint(self) -> Path:
+        """Folder of the run whose checkpoint is evaluated."""
+        return Path(self._get(self.config, "ckpt_path")).parent.parent
+
+    def _cut(self) -> Any:  # noqa: ANN401 (checked before)
+        """The cut that is asked for, once the trainer knows of it."""
+        kind = self._get(self.config, "cut")
+        if kind:
+            callback = CutAdapter(kind, self._get(self.config, "cut_examples"))
+            self.trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+            say(f"Cut: {kind}")
+        return kind
+
+    def _say_calibration(self) -> None:
+        """What the two-sided cut was weighed with."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, CutAdapter) and callback.calibration:
+                say(f"Cut two-sided: {callback.calibration}")
+
+    def _submission(self) -> Submission | None:
+        """The leaderboard's files that are asked for, refused before any work where there are none."""
+        folder, data = self._get(self.config, "submission"), self.datamodule
+        if folder is None:
+            return None
+        if not (isinstance(self.model, EveryRankModule) and hasattr(data, "submission")):
+            allowed = "left out for data that is not one of GLUE's tasks"
+            raise InputError("--submission", allowed, folder, "leave it out, or choose a GLUE task")
+        made: Submission = data.submission(Path(folder), self.model.eval_ranks)
+        return made
+
+    def _predicted_splits(self) -> tuple[str, ...]:
+        """Names of the splits that `predict` runs over, in the order of their loaders; `predict` for other data."""
+        names = getattr(self.datamodule, "split_names", None)
+        return tuple(names("predict")) if names else ("predict",)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Lightning ends the process with the status of a failure; whoever carries out many runs must be able to tell."""
+    try:
+        yield
+    except SystemExit:
+        print("Interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,127 @@
+"""Evaluation at every rank in one pass over the data: what is counted of a batch, and what the figures are."""
+
+from abc import abstractmethod
+from dataclasses import asdict
+from typing import Any, Literal, cast
+
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from dylora.adapters.active_rank import rank_state
+from dylora.modules.all_processes import share_findings
+from dylora.modules.outcome_keeper import OutcomeKeeper
+from dylora.modules.stacked_ranks import Batch, StackedRanks, rows_of
+from dylora.rank_curve.direction import higher_is_better
+from dylora.rank_curve.kept import KeptOutcomes, Kind, can_be_kept
+from dylora.rank_curve.summary import RankSummary, summarise
+
+Stage = Literal["val", "test"]
+
+
+class EveryRankEvaluation(StackedRanks):
+    """Counts batches at every rank of `eval_ranks`, and logs the metrics of each rank and their summary.
+
+    Attributes:
+        monitor: The metric that rank curves, checkpoints and the chosen rank go by.
+        outcome_kind: What is kept of each example; None keeps nothing.
+        tolerance: How far, relative to the best rank, the chosen rank may lie behind.
+        metrics: A metric for each rank.
+        losses: The mean loss at each rank.
+        results: The last evaluation: metric, then rank, then value. Empty before the first.
+        outcomes: Each example's outcome at each rank in the last evaluation; None where none are kept.
+    """
+
+    monitor: str
+    outcome_kind: Kind | None = None
+    tolerance: float
+    metrics: nn.ModuleDict
+    losses: nn.ModuleDict
+    results: dict[str, dict[int, float]]
+    outcomes: KeptOutcomes | None
+    _keeper: OutcomeKeeper | None
+
+    @abstractmethod
+    def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Count the outputs of one rank on one batch."""
+
+    def files(self) -> dict[str, list[dict[str, Any]]]:
+        """What the last evaluation made besides figures: records for a JSON Lines file each, under the files' names."""
+        return {}
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the monitored metric is better when higher."""
+        return higher_is_better(self.monitor)
+
+    def summary(self, metric: str | None = None) -> RankSummary:
+        """The last rank curve of a metric (the monitored one, left out) in a few numbers."""
+        name = metric or self.monitor
+        return summarise(self.results[name], self.tolerance, higher_is_better(name))
+
+    def record(self) -> dict[str, Any]:
+        """The last evaluation in plain types, as files have it: every metric at every rank, and the summary."""
+        metrics = {name: {str(rank): v for rank, v in values.items()} for name, values in self.results.items()}
+        return {**asdict(self.summary()), "metrics": metrics}
+
+    def count(self, batch: Batch, split: int) -> None:
+        """Count one batch of an evaluation at every rank of `eval_ranks`.
+
+        Args:
+            batch: The batch.
+            split: Number of its loader.
+        """
+        rows = rows_of(batch)
+        for rank, loss, outputs in self.outputs_at_ranks(batch):
+            self._loss(rank).update(loss, rows)
+            self.update_metric(self._metric(rank), outputs, batch, split)
+            self.keep_outcomes(rank, outputs, batch, split)
+
+    def keep_outcomes(self, rank: int, outputs: Tensor, batch: Batch, split: int) -> None:
+        """Keep what each row of a batch contributes at one rank, where the kind of outcome is known."""
+        if not can_be_kept(self.outcome_kind, self.monitor):
+            return
+        if self._keeper is None:
+            self._keeper = OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
+        self._keeper.add(rank, outputs, batch, split)
+
+    def take_outcomes(self) -> KeptOutcomes | None:
+        """What was kept since the last call, by all processes, which all have to call it."""
+        if not can_be_kept(self.outcome_kind, self.monitor):
+            return None
+        keeper = self._keeper or OutcomeKeeper(cast(Kind, self.outcome_kind), self.monitor)
+        self._keeper = None
+        return keeper.finish()
+
+    def figures(self, rank: int) -> dict[str, float]:
+        """The metrics of one rank over all that was counted, by all processes; counting starts anew."""
+        values = {**self._metric(rank).compute(), "loss": float(self._loss(rank).compute())}
+        self._metric(rank).reset()
+        self._loss(rank).reset()
+        return values
+
+    def _finish(self, stage: Stage) -> None:
+        share_findings(rank_state(self.model).row_checks)
+        self.outcomes = self.take_outcomes()
+        table: dict[str, dict[int, float]] = {}
+        for rank in self.eval_ranks:
+            for name, value in self.figures(rank).items():
+                table.setdefault(name, {})[rank] = value
+        self.results = table
+        for name, by_rank in table.items():
+            summary = self.summary(name)
+            for rank, value in by_rank.items():
+                self._log(f"{stage}/{name}/rank_{rank}", value)
+            self._log(f"{stage}/{name}/mean", summary.mean)
+            self._log(f"{stage}/{name}/aurac", summary.aurac)
+            if stage == "val":  # a rank is chosen on validation data, never on what is reported
+                self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
+                self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
+
+    def _metric(self, rank: int) -> Metric:
+        return cast(Metric, self.metrics[str(rank)])
+
+    def _loss(self, rank: int) -> MeanMetric:
+        return cast(MeanMetric, self.losses[str(rank)])
+
+    def _log(self, name: str, value: float) -> None:
+        self.log(name, value, add_dataloader_idx=False)  # the same in every process already

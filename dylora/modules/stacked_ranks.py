@@ -1,0 +1,100 @@
+"""A batch at several ranks: stacked along its rows where that is right, else at one rank after another."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
+from dylora.adapters.rank_per_row import may_stack
+
+Batch = dict[str, Tensor]
+
+
+class StackedRanks(LightningModule, ABC):
+    """Forwards of a batch at several ranks.
+
+    Attributes:
+        model: The backbone as the method made it.
+        eval_rows: Rows of one evaluation forward.
+        eval_ranks: The ranks that are evaluated.
+    """
+
+    model: PreTrainedModel
+    eval_rows: int
+    eval_ranks: tuple[int, ...]
+    _said: bool
+
+    @abstractmethod
+    def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
+        """Mean loss of each of equal consecutive groups of rows, (groups,), and the outputs of all rows."""
+
+    def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
+        rows = rows_of(batch)
+        size = max(1, self.eval_rows // rows)
+        stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
+        self._say_if_refuted()
+        for ranks in self._chunks(self.eval_ranks, size if stacks else 1):
+            losses, outputs = self._run(batch, ranks)
+            yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
+
+    def outputs_at_own_ranks(self, batch: Batch) -> Tensor:
+        """Outputs (rows, …) of a batch whose rows each have a rank of their own: `rank` (rows,), 1-based.
+
+        One forward with one copy of the weights. A model that does not keep the rows of a batch apart runs the rows of
+        one rank at a time.
+
+        Raises:
+            InputError: If a rank is none that the adapter is trained at.
+        """
+        ranks, rest = batch["rank"], {key: value for key, value in batch.items() if key != "rank"}
+        check_rank(ranks, rank_state(self.model).config.ranks)
+        distinct = sorted(set(ranks.tolist()))
+        stacks = may_stack(self.model, "forward", distinct, lambda some: self._run(rest, some)[1])
+        self._say_if_refuted()
+        if stacks:
+            with use_rank(self.model, ranks if len(distinct) > 1 else distinct[0]):
+                return self.losses_of(rest, 1)[1]
+        places = [(ranks == rank).nonzero().flatten() for rank in distinct]
+        parts = [
+            self._run({key: value[place] for key, value in rest.items()}, [rank])[1]
+            for rank, place in zip(distinct, places, strict=True)
+        ]
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+    def _run(self, batch: Batch, ranks: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Losses (ranks,) and outputs (ranks * rows, ...) of a batch, stacked if there are several ranks."""
+        with use_rank(self.model, ranks[0]):
+            return self.losses_of(self._stack(batch, ranks), len(ranks))
+
+    def _stack(self, batch: Batch, ranks: Sequence[int]) -> Batch:
+        """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""
+        rows = rows_of(batch)
+        if len(ranks) == 1:
+            set_rank(self.model, ranks[0])
+            return batch
+        set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
+        return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
+
+    @staticmethod
+    def _chunks(ranks: Sequence[int], size: int) -> list[Sequence[int]]:
+        return [ranks[start : start + size] for start in range(0, len(ranks), size)]
+
+    def _say_if_refuted(self) -> None:
+        """Say once why evaluation takes longer than elsewhere."""
+        if not self._said and not all(rank_state(self.model).row_checks.values()):
+            self._said = True
+            rank_zero_info(
+                f"{type(self.model).__name__} runs at one rank at a time: it does not keep the rows of a batch apart, "
+                "as several ranks in one batch need."
+            )
+
+
+def rows_of(batch: Batch) -> int:
+    """The number of rows of a batch."""
+    return len(next(iter(batch.values())))
