@@ -73,21 +73,25 @@ def _figures(facts: CardFacts) -> str:
         return f"## Metrics\n\nOn validation data. {facts.budget}.\n\n{table}"
     if facts.figures is None:
         return "## Metrics\n\nThis checkpoint was not validated in this form."
-    monitor, metrics, summary = facts.figures.monitor, facts.figures.metrics, facts.figures.summary
-    rows = ["| rank | " + " | ".join(metrics) + " |", "| ---: |" + " ---: |" * len(metrics)]
-    for rank in sorted(metrics[monitor]):
-        rows.append(f"| {rank} | " + " | ".join(_cell(values, rank) for values in metrics.values()) + " |")
+    figures = facts.figures
+    monitor, summary, choice = figures.monitor, figures.summary, figures.choice
     cut = f", the adapter cut by {facts.cut}" if facts.cut else ""
-    words = (
-        f"On validation data{cut}. By {monitor}, rank {summary.chosen_rank} is the smallest that is nearly as good as "
-        f"the best, rank {summary.best_rank}."
-    )
-    picture = f"![{monitor} at every rank]({PICTURE})"
-    return "\n\n".join(["## Metrics at every rank", words, picture, "\n".join(rows)])
+    by_figures = f"rank {summary.chosen_rank} is the smallest nearly as good as the best, rank {summary.best_rank}."
+    evidence = f"chosen rank: {choice.rank}. {choice.statement}" if choice else by_figures
+    words = f"On validation data{cut}. By {monitor}, {evidence}"
+    return "\n\n".join(["## Metrics at every rank", words, f"![{monitor} at every rank]({PICTURE})", _table(figures)])
 
 
-def _cell(values: Mapping[int, float], rank: int) -> str:
-    return f"{values[rank]:.4f}" if rank in values else ""
+def _table(figures: Figures) -> str:
+    """A row a rank, a column a metric; beside the monitored one its interval, where it is known."""
+    columns = {name: {rank: f"{v:.4f}" for rank, v in values.items()} for name, values in figures.metrics.items()}
+    if figures.choice:
+        interval = {rank: f"{e.metric.low:.4f} to {e.metric.high:.4f}" for rank, e in figures.choice.evidence.items()}
+        columns = {figures.monitor: columns.pop(figures.monitor), "95 % interval": interval, **columns}
+    rows = ["| rank | " + " | ".join(columns) + " |", "| ---: |" + " ---: |" * len(columns)]
+    for rank in sorted(figures.metrics[figures.monitor]):
+        rows.append(f"| {rank} | " + " | ".join(cells.get(rank, "") for cells in columns.values()) + " |")
+    return "\n".join(rows)
 
 
 def _settings(facts: CardFacts) -> str:

@@ -1,11 +1,11 @@
 """A rank chosen from what an evaluation kept: the choice, as a record for files and as a table for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from dylora.errors import InputError
-from dylora.rank_curve.choice import RankChoice, choose
+from dylora.rank_curve.choice import RankChoice, RankEvidence, choose
 from dylora.rank_curve.direction import higher_is_better
 from dylora.rank_curve.intervals import Interval, bootstrap
 from dylora.rank_curve.kept import KeptOutcomes, metric_outcomes
@@ -57,6 +57,19 @@ def choice_record(choice: RankChoice, tolerance: float, examples: int, confidenc
         "statement": choice.statement,
         "ranks": ranks,
     }
+
+
+def choice_of(record: Mapping[str, Any]) -> RankChoice:
+    """The choice that a record made by `choice_record` holds."""
+    evidence = {
+        int(rank): RankEvidence(
+            Interval(found["value"], *found["interval"]),
+            Interval(found["difference"], *found["difference_interval"]),
+            found["verdict"],
+        )
+        for rank, found in record["ranks"].items()
+    }
+    return RankChoice(record["rank"], record["certain"], record["best_rank"], evidence, record["statement"])
 
 
 def choice_table(choice: RankChoice, metric: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures of the metric over ranks and epochs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -35,7 +36,9 @@ def draw_rank_curve(
         )
     chosen = summary.chosen_rank if choice is None else choice.rank
     axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
-    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), xytext=(8, -16), textcoords="offset points")
+    is_right = ranks.index(chosen) > len(ranks) / 2  # its words would leave the picture
+    place: dict[str, Any] = {"xytext": (-10 if is_right else 8, -16), "ha": "right" if is_right else "left"}
+    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), textcoords="offset points", **place)
     axes.set(xlabel="rank", ylabel=metric, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.25)

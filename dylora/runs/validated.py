@@ -39,19 +39,31 @@ def validated_metrics(run: Path, checkpoint: str, step: int, cut: str | None = N
 
 
 def validated_choice(run: Path, checkpoint: str, step: int, cut: str | None = None) -> int | None:
-    """The rank that the validation examples of a checkpoint chose, with evidence; None if none is recorded.
+    """The rank that the validation examples of a checkpoint chose; None if none is recorded.
+
+    Arguments are those of `validated_choice_record`.
+    """
+    record = validated_choice_record(run, checkpoint, step, cut)
+    return None if record is None else int(record["rank"])
+
+
+def validated_choice_record(run: Path, checkpoint: str, step: int, cut: str | None = None) -> dict[str, Any] | None:
+    """The choice of a rank that the validation examples of a checkpoint made, with its evidence, in plain types.
 
     Args:
         run: The run's folder.
         checkpoint: Name of the checkpoint's file.
         step: The optimizer step that it was written at.
         cut: The cut that it was validated under; None for the adapter as it was trained.
+
+    Returns:
+        What `rank_metrics.json` has under `chosen`; None if none is recorded.
     """
     content = _read(run / METRICS_FILE if cut is None else cut_file(run, cut))
-    chosen = content.get("chosen") or {}
+    chosen: dict[str, Any] = content.get("chosen") or {}
     same = (chosen if cut is None else content).get("step") == step
     same = same and (cut is None or content.get("checkpoint") == checkpoint)
-    return int(chosen["rank"]) if same and "rank" in chosen else None
+    return chosen if same and "rank" in chosen else None
 
 
 def _read(path: Path) -> dict[str, Any]:

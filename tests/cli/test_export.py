@@ -87,9 +87,11 @@ def test_the_card_has_the_figures_the_command_and_lines_that_run(run, tmp_path, 
     output = tmp_path / "out"
     main(["export", str(run), "--rank=2", "--format=merged", "--output", str(output), "--dtype", "bfloat16"])
     text = (output / "README.md").read_text()
-    last = tiny.metrics_of(run)["best"]["metrics"]["accuracy"]
+    last, chosen = tiny.metrics_of(run)["best"]["metrics"]["accuracy"], tiny.metrics_of(run)["chosen"]
     for rank, value in last.items():
-        assert f"| {rank} | {value:.4f} |" in text
+        low, high = chosen["ranks"][rank]["interval"]
+        assert f"| {rank} | {value:.4f} | {low:.4f} to {high:.4f} |" in text
+    assert f"chosen rank: {chosen['rank']}. {chosen['statement']}" in text
     assert (output / "rank_curve.png").read_bytes().startswith(b"\x89PNG")
     assert "--rank=2 --format=merged" in text
     assert text.startswith("---\nlibrary_name: transformers\ntags:\n- lora\n")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dylora.rank_curve.evidence import choice_if_any, choice_record, choice_table, choose_from
+from dylora.rank_curve.evidence import choice_if_any, choice_of, choice_record, choice_table, choose_from
 from dylora.rank_curve.kept import KeptOutcomes
 
 
@@ -26,6 +26,7 @@ def test_record_and_table_hold_every_rank():
     lines = choice_table(choice, "accuracy").splitlines()
     assert [line.split()[-1] for line in lines[1:]] == ["worse", "within", "within"]
     assert lines[1].startswith("     1  0.7000 [0.")
+    assert choice_of(record) == choice
 
 
 def test_seeds_are_taken_together():
