@@ -90,7 +90,7 @@ class OutcomeKeeper:
         }
 
 
-_OF_TWO_CLASSES = ("f1", "matthews")
+_OF_TWO_CLASSES = ("f1",)
 _OF_EXAMPLES = ("split", "index", "expected")
 
 

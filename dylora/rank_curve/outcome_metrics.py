@@ -44,6 +44,12 @@ def classification_outcomes(
     elif metric == "macro_f1":
         classes = np.unique(expected)
         columns = [c for k in classes for c in ((guess == k) & (truth == k), (guess == k) ^ (truth == k))]
+    elif metric == "matthews" and max(int(guess.max()), int(expected.max())) > 1:
+        classes = np.union1d(expected, guess)
+        whole = np.broadcast_to(truth, guess.shape)
+        columns = [guess == truth, np.ones(guess.shape, bool)]
+        columns += [*(guess == k for k in classes), *(whole == k for k in classes)]
+        return Sums(tuple(ranks), np.stack(columns, -1).astype(float), _matthews_of_many)
     else:
         columns = [(guess == g) & (truth == t) for t in (0, 1) for g in (0, 1)]  # tn, fp, fn, tp
     return Sums(tuple(ranks), np.stack(columns, -1).astype(float), _OF_CLASSES[metric])
@@ -158,6 +164,20 @@ def _macro_f1(sums: Sum) -> Value:
 def _matthews(sums: Sum) -> Value:
     tn, fp, fn, tp = np.moveaxis(sums, -1, 0)
     return _divided(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
+def _matthews_of_many(sums: Sum) -> Value:
+    """Matthews correlation of several classes (Gorodkin 2004); 0 where predictions or labels are all one class.
+
+    Args:
+        sums: Right predictions, examples, then predictions of each class and labels of each class.
+    """
+    classes = (sums.shape[-1] - 2) // 2
+    right, count = sums[..., 0], sums[..., 1]
+    guesses, truths = sums[..., 2 : 2 + classes], sums[..., 2 + classes :]
+    spread = (count**2 - (guesses**2).sum(-1)) * (count**2 - (truths**2).sum(-1))
+    covariance = right * count - (guesses * truths).sum(-1)
+    return _divided(covariance, np.sqrt(spread))
 
 
 def _divided(above: Value, below: Value) -> Value:

@@ -43,6 +43,7 @@ def _assert_equal(outcomes, weights, metric):
         ("accuracy", 3, metrics.accuracy_score),
         ("f1", 2, metrics.f1_score),
         ("matthews", 2, metrics.matthews_corrcoef),
+        ("matthews", 4, metrics.matthews_corrcoef),
         ("macro_f1", 3, lambda y, p: metrics.f1_score(y, p, average="macro")),
     ],
 )
