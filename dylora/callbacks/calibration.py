@@ -58,8 +58,8 @@ def calibrate(
     found = gather_sensitivities(
         module.model,
         counted,
-        lambda batch: module.calibration_outputs(dict(batch)),
-        "score" if module.outcome_kind == "scores" else "classes",
+        lambda batch: module.outputs_of(dict(batch)),
+        module.output_kind,
         examples=-(-examples // processes),
     )
     seen = _sum_over_processes(found, counted.rows) if processes > 1 else counted.rows

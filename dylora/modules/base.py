@@ -18,7 +18,6 @@ from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.running_statistics import trained_buffers
-from dylora.adapters.sensitivity import Output
 from dylora.backbones.identity import identify
 from dylora.errors import InputError
 from dylora.methods.adapter import Adapter
@@ -65,14 +64,12 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         metric_names: Names of the metrics, besides the loss.
         outcome_kind: What is kept of each example: `classes` where `losses_of` gives logits (rows, classes), `scores`
             where it gives (rows,), `tokens` where it gives (rows, 3) of texts; None keeps nothing.
-        output_kind: What `outputs_of` gives: `classes` (logits) or `score` (regression).
         penalty: Gives what is added to the loss of a training step, (); None for nothing.
         distillation: How rows below `max_rank` learn from it; None for not at all.
         task_loss: Loss of the last training step without what is added to it, ().
     """
 
     metric_names: tuple[str, ...]
-    output_kind: Output = "classes"
     task_loss: Tensor
 
     def __init__(
@@ -210,9 +207,10 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         """Name the adapters that the test has not reached."""
         self._say_if_uncalled()
 
-    def calibration_outputs(self, batch: Batch) -> Tensor:
-        """What the loss of a batch looks at, for the two-sided cut: logits or scores of the rows."""
-        return self.losses_of(batch, 1)[1]
+    @override
+    def outputs_of(self, batch: Batch) -> Tensor:
+        """Logits or scores of the rows, as `losses_of` gives them where `outcome_kind` says that it does."""
+        return self.losses_of(batch, 1)[1] if self.outcome_kind in ("classes", "scores") else super().outputs_of(batch)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union is open)
         """The named optimizer with linear warm-up and decay, stepped every optimizer step.

@@ -52,7 +52,5 @@ class SequenceClassificationModule(ClassificationModule):
         model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
-        if self.task.is_regression:
-            self.output_kind = "score"
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)
         self.identity["labels"] = list(self.task.labels)

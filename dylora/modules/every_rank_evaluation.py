@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from dylora.adapters.active_rank import rank_state
+from dylora.adapters.sensitivity import Output
 from dylora.modules.all_processes import share_findings
 from dylora.modules.outcome_keeper import OutcomeKeeper
 from dylora.modules.stacked_ranks import Batch, StackedRanks, rows_of
@@ -33,6 +34,12 @@ class EveryRankEvaluation(StackedRanks):
 
     monitor: str
     outcome_kind: Kind | None = None
+
+    @property
+    def output_kind(self) -> Output:
+        """What `outputs_of` gives: `score` for a regression, else `classes` (logits)."""
+        return "score" if self.outcome_kind == "scores" else "classes"
+
     tolerance: float
     metrics: nn.ModuleDict
     losses: nn.ModuleDict

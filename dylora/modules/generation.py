@@ -193,11 +193,6 @@ class GenerationModule(EveryRankModule):
         """Count the tokens of one rank."""
         metric.update(outputs)
 
-    def calibration_outputs(self, batch: Batch) -> Tensor:
-        """The logits (tokens, vocabulary) at the tokens that have a label."""
-        logits, labels = self._predicted(batch)
-        return logits[labels != IGNORED]
-
     def texts_at_ranks(self, batch: Batch) -> Iterator[tuple[int, list[str]]]:
         """Rank and generated texts of a batch of prompts at each of `eval_ranks`, as many at once as fit `eval_rows`.
 

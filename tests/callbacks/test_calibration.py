@@ -87,7 +87,7 @@ def test_a_language_model_weighs_its_labelled_tokens(tmp_path):
     module.bind(data)
     batch = data.teacher_forced([0, 1, 2])
     tokens = int((batch["labels"][:, 1:] != -100).sum())
-    assert module.calibration_outputs(batch).shape == (tokens, module.model.config.vocab_size)
+    assert module.outputs_of(batch).shape == (tokens, module.model.config.vocab_size)
 
 
 def test_calibration_rows_are_training_rows_and_the_same_every_time(backbone, tmp_path):
