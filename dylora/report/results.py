@@ -56,7 +56,7 @@ def read_results(
         InputError: If a folder holds no run, or one of another format.
     """
     places = _places(folders)
-    records = [(place, record) for place in places if (record := read_record(place)) is not None]
+    records = [(place, record) for place in places if (record := read_record(place)) is not None and not record.tunes]
     if table is not None:
         records = [pair for pair in records if pair[1].table == table] or records
     notes = [_why_not(record) for _, record in records if record.status != "finished"]

@@ -40,6 +40,7 @@ class RunRecord:
         started: When it was started last, ISO 8601.
         finished: When it ended, ISO 8601.
         settings: All options that decide its figures, with dots; empty in records of versions that did not keep them.
+        tunes: Whether it only tells how good its learning rate is; its figures are not reported.
     """
 
     sweep: str
@@ -61,13 +62,14 @@ class RunRecord:
     started: str = ""
     finished: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    tunes: bool = False
 
     @property
     def title(self) -> str:
         """The run in words: system, task, seed and, where it has them, rank and learning rate."""
         rank = "" if self.rank is None else f" rank {self.rank}"
         rate = "" if self.learning_rate is None else f" lr {self.learning_rate:g}"
-        return f"{self.system} {self.task} seed {self.seed}{rank}{rate}"
+        return f"{self.system} {self.task} {'tuning' if self.tunes else f'seed {self.seed}'}{rank}{rate}"
 
     def write(self, folder: Path) -> None:
         """Write `run.json`; a reader sees the old one or the new one, never a part."""
