@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
+from torch import Tensor
 
 from dylora.adapters.sensitivity import Batch, Sensitivities, gather_sensitivities
 from dylora.errors import InputError
@@ -58,12 +59,19 @@ def calibrate(
     found = gather_sensitivities(
         module.model,
         counted,
-        lambda batch: module.outputs_of(dict(batch)),
+        lambda batch: outputs_in_precision(trainer, module, batch),
         module.output_kind,
         examples=-(-examples // processes),
     )
     seen = _sum_over_processes(found, counted.rows) if processes > 1 else counted.rows
     return Calibration(found, seen, perf_counter() - start)
+
+
+def outputs_in_precision(trainer: Trainer, module: EveryRankModule, batch: Batch) -> Tensor:
+    """What the loss looks at, computed in the precision that the trainer has; the statistics themselves are fp32."""
+    with trainer.precision_plugin.val_step_context():
+        outputs: Tensor = module.outputs_of(dict(batch))
+    return outputs
 
 
 class _Counted:

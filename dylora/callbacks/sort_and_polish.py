@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.sensitivity import gather_sensitivities
 from dylora.adapters.sorting import sort_
+from dylora.callbacks.calibration import outputs_in_precision
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 
@@ -75,7 +76,7 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
         sensitivities = gather_sensitivities(
             module.model,
             batches,
-            lambda batch: module.outputs_of(dict(batch)),
+            lambda batch: outputs_in_precision(trainer, module, batch),
             module.output_kind,
             examples=options.examples,
             seed=seed,
