@@ -11,7 +11,7 @@ from dylora.data.base import Part
 from dylora.data.sentence_task import SentenceTaskDataModule
 from dylora.data.sources.glue import EMBEDDED, source_for
 from dylora.data.sources.held_out_task import HeldOutSource
-from dylora.data.sources.holdout import Holdout
+from dylora.data.sources.holdout import optional_holdout
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.tasks import Task, get_task
@@ -54,12 +54,10 @@ class GLUEDataModule(SentenceTaskDataModule):
         self._task = get_task(task)
         self.name = task
         self.predict_split = predict_split
+        holdout = optional_holdout(validation_share, split_seed)
         self.source = source_for(self._task, data_dir)
-        if validation_share is not None:
-            if not 0 < validation_share < 1:
-                allowed = "above 0 and below 1, or null"
-                raise InputError("data.validation_share", allowed, validation_share, "0.1 is usual")
-            self.source = HeldOutSource(self.source, self._task, Holdout(validation_share, split_seed))
+        if holdout is not None:
+            self.source = HeldOutSource(self.source, self._task, holdout)
 
     @property
     @override
