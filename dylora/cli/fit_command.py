@@ -8,8 +8,6 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 
-from dylora.adapters.active_rank import rank_state
-from dylora.callbacks.check_recipe import check_recipe
 from dylora.cli.fit import (
     SaveConfig,
     check_end,
@@ -60,8 +58,7 @@ class FitCommand(LightningCLI):
     def _check_training(self, options: Any) -> None:  # noqa: ANN401
         """Refuse what cannot be trained, before anything is written."""
         if isinstance(self.model, EveryRankModule):
-            options.rank_sampling.bind(rank_state(self.model.model).config.ranks)
-            check_recipe(options.rank_sampling, self.model)
+            options.rank_sampling.bind_to(self.model)
             check_precision(str(options.trainer.precision))
             check_end(options.trainer)
 

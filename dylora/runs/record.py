@@ -116,7 +116,8 @@ def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:
     """
     last = metrics["last"]
     value = float(last["score"])
-    if record.overrides.get("rank_sampling.distribution") == "max_rank":
+    options = record.overrides
+    if options.get("rank_sampling.distribution") == "max_rank" or options.get("rank_sampling.recipe") == "lora":
         metric = metrics["metric"]
         curve = {int(rank): float(figure) for rank, figure in last["metrics"][metric].items()}
         value = curve[max(curve)] if higher_is_better(metric) else -curve[max(curve)]
