@@ -42,7 +42,20 @@ class PairedRuns:
     @property
     def gains(self) -> Float[ndarray, "seeds columns"]:
         """By how much each run of the system is better than the reference's of the same seed."""
-        return self.system - self.reference
+        return np.asarray(self.system - self.reference)
+
+    def at(self, columns: Sequence[int]) -> "PairedRuns":
+        """The same runs with the columns at some places."""
+        places = list(columns)
+        before, after = self.redrawn_reference, self.redrawn_system
+        return PairedRuns(
+            self.reference[:, places],
+            self.system[:, places],
+            None if before is None else before[..., places],
+            None if after is None else after[..., places],
+            None if self.margins is None else self.margins[places],
+            self.examples,
+        )
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Curves:
         monitor: The metric that the runs go by.
         by_metric: A metric, then a seed, then a rank, then the value on the paper's scale.
         seconds: Time of each seed's training; of a system trained once per rank, that of each rank.
+        runs: The runs of each seed; of a system trained once per rank, one for each rank.
     """
 
     system: str
@@ -47,6 +48,7 @@ class Curves:
     monitor: str
     by_metric: dict[str, dict[int, dict[int, float]]] = field(default_factory=dict)
     seconds: dict[int, dict[int, float]] = field(default_factory=dict)
+    runs: dict[int, list[Result]] = field(default_factory=dict)
 
     def ranks(self, metric: str) -> list[int]:
         """All ranks that any seed has."""
@@ -121,11 +123,11 @@ def build_curves(results: Sequence[Result]) -> tuple[list[Curves], list[str]]:
 
 def without_repeats(curves: Sequence[Curves]) -> list[Curves]:
     """Leave out a training run's own figures where a cut has the same ones: that of its own scaling."""
-    return [c for c in curves if c.cut or not any(_is_same(c, other) for other in curves if other.cut)]
+    return [c for c in curves if c.cut or not any(is_same(c, other) for other in curves if other.cut)]
 
 
-def _is_same(own: Curves, cut: Curves) -> bool:
-    """Whether no printed digit tells the two apart."""
+def is_same(own: Curves, cut: Curves) -> bool:
+    """Whether no printed digit tells a training run's own figures and those of a cut of it apart."""
     if (own.system, own.task) != (cut.system, cut.task):
         return False
     ours, theirs = own.by_metric.get(own.monitor, {}), cut.by_metric.get(own.monitor, {})
@@ -136,6 +138,7 @@ def _is_same(own: Curves, cut: Curves) -> bool:
 
 def _add(curves: Curves, result: Result, cut: str) -> None:
     seed = result.record.seed
+    curves.runs.setdefault(seed, []).append(result)
     curves.seconds.setdefault(seed, {})[result.record.rank or 0] = result.record.seconds
     for metric, values in result.figures.get(cut, {}).items():
         curve = curves.by_metric.setdefault(metric, {}).setdefault(seed, {})

@@ -1,0 +1,130 @@
+"""The runs of two systems on a task, seed for seed, with the outcomes of the examples where both kept them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from numpy import ndarray
+
+from dylora.errors import InputError
+from dylora.rank_curve.direction import higher_is_better, printed_scale
+from dylora.rank_curve.kept import KeptOutcomes, can_be_kept, metric_outcomes, side_by_side
+from dylora.rank_curve.paired import PairedRuns, redraw
+from dylora.rank_curve.summary import aurac
+from dylora.report.curves import Curves
+from dylora.report.results import Result
+from dylora.runs.folders import cut_file
+from dylora.runs.outcomes_file import outcomes_of_step
+
+SUMMARIES = ("mean", "AURAC")
+_SAME_FIGURE = 1e-3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A system and the reference on one task.
+
+    Attributes:
+        task: Name of the task.
+        metric: The metric.
+        seeds: The seeds that both have.
+        columns: What the columns of the runs are: the ranks that both have, the mean over them and the area.
+        runs: The figures, on the printed scale and turned so that higher is better.
+        without_examples: Why the examples do not count; empty if they do.
+    """
+
+    task: str
+    metric: str
+    seeds: tuple[int, ...]
+    columns: tuple[int | str, ...]
+    runs: PairedRuns
+    without_examples: str
+
+
+def pair(system: Curves, reference: Curves, metric: str, draw: int = 0) -> Pair | None:
+    """Pair the runs of two systems on one task.
+
+    Args:
+        system: The system's curves.
+        reference: The reference's.
+        metric: The metric.
+        draw: The same number draws the same examples.
+
+    Returns:
+        None where they have no seed or no rank in common.
+    """
+    ours, theirs = system.by_metric.get(metric, {}), reference.by_metric.get(metric, {})
+    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    ranks = tuple(sorted(set(system.ranks(metric)) & set(reference.ranks(metric))))
+    if not seeds or not ranks:
+        return None
+    sign = 1.0 if higher_is_better(metric) else -1.0
+    before, after = (
+        sign * _columns(np.array([[curve[seed].get(rank, np.nan) for rank in ranks] for seed in seeds]), ranks)
+        for curve in (theirs, ours)
+    )
+    runs, why = PairedRuns(before, after), "a run lacks a rank"
+    if not np.isnan(runs.gains).any():
+        kept = [[outcomes_of(c, seed, metric, ranks) for c in (reference, system)] for seed in seeds]
+        runs, why = _with_examples(runs, kept, metric, ranks, draw)
+    return Pair(system.task, metric, seeds, (*ranks, *SUMMARIES), runs, why)
+
+
+def _with_examples(
+    runs: PairedRuns, kept: Sequence[Sequence[KeptOutcomes | None]], metric: str, ranks: Sequence[int], draw: int
+) -> tuple[PairedRuns, str]:
+    """The runs with their figures on resampled examples, or why that is not possible.
+
+    Args:
+        runs: The runs.
+        kept: For each seed the outcomes of the reference and of the system.
+        metric: The metric.
+        ranks: The ranks.
+        draw: The same number draws the same examples.
+    """
+    theirs, ours = ([each for each in of_system if each is not None] for of_system in zip(*kept, strict=True))
+    if len(theirs) + len(ours) < 2 * len(kept):
+        return runs, "not all runs kept outcomes"
+    try:
+        before, after, margins = redraw(theirs, ours, draw)
+    except InputError:
+        return runs, "the runs were evaluated on different examples"
+    scale = printed_scale(metric, 1.0) * (1 if higher_is_better(metric) else -1)
+    before, after, margins = (
+        _columns(f * v, ranks) for f, v in ((scale, before), (scale, after), (abs(scale), margins))
+    )
+    return PairedRuns(runs.reference, runs.system, before, after, margins, ours[0].examples), ""
+
+
+def outcomes_of(curves: Curves, seed: int, metric: str, ranks: Sequence[int]) -> KeptOutcomes | None:
+    """The outcomes of a seed at some ranks, in their order; None unless they were kept and give the figures again."""
+    by_rank: dict[int, KeptOutcomes] = {}
+    for run in curves.runs[seed]:
+        kept = _read(run, curves.cut)
+        if kept is None or not can_be_kept(kept.kind, metric):
+            return None
+        kept = replace(kept, metric=metric)
+        by_rank |= {rank: kept.at([rank]) for rank in kept.ranks if rank in ranks}
+    if set(by_rank) != set(ranks):
+        return None
+    try:
+        joined = reduce(side_by_side, (by_rank[rank] for rank in ranks))
+    except InputError:
+        return None
+    again = metric_outcomes([joined]).values(np.ones((1, joined.examples)))[0, 0]
+    known = np.array([curves.by_metric[metric][seed][rank] for rank in ranks]) / printed_scale(metric, 1.0)
+    return joined if np.allclose(again, known, rtol=_SAME_FIGURE, atol=_SAME_FIGURE) else None
+
+
+def _read(run: Result, cut: str) -> KeptOutcomes | None:
+    """What a run kept; a cut that was never evaluated by itself is the run's own scaling."""
+    if cut not in run.steps:
+        return None
+    return outcomes_of_step(run.folder, run.steps[cut], cut if cut and cut_file(run.folder, cut).is_file() else None)
+
+
+def _columns(values: ndarray, ranks: Sequence[int]) -> ndarray:
+    """The figures at each rank (..., ranks), and behind them the mean and the area (..., ranks + 2)."""
+    weights = np.array([aurac({rank: float(rank == one) for rank in ranks}) for one in ranks])
+    return np.concatenate([values, values.mean(-1, keepdims=True), (values @ weights)[..., None]], axis=-1)
