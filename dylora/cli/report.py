@@ -8,6 +8,7 @@ from typing import Any
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.report.against import against_table
+from dylora.report.chance import chance_note
 from dylora.report.cost_tables import loss_table, search_table
 from dylora.report.curves import Curves, build_curves, without_repeats
 from dylora.report.formats import Format, render
@@ -75,7 +76,7 @@ def report(arguments: Sequence[str]) -> None:
         table = against_table(without_repeats(shown), reference, options.metric)
     else:
         table = _table(options.table, options.by or "task+system,rank", options.metric, results, shown)
-    table.notes += missing + notes
+    table.notes += chance_note(shown) + missing + notes
     if options.epoch == "best":
         table.notes.append("Figures of each run's best epoch; those of cuts are of the last")
     print(render(table, options.format))

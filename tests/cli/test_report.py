@@ -34,7 +34,7 @@ def test_every_table_in_every_form(logs, capsys, table, form):
 
 def test_without_a_table_every_run_is_shown(logs, capsys):
     main(["report"])
-    assert "| mrpc | DyLoRA | 90.00 (1) | 92.00 (1) |" in capsys.readouterr().out
+    assert "| mrpc | DyLoRA | 90.00 (1) | 92.00 (1) | 91.00 (1) | 91.00 (1) |" in capsys.readouterr().out
 
 
 def test_csv_is_alone_on_stdout(logs, capsys):
