@@ -49,7 +49,9 @@ def build_parser() -> PlainParser:
     text = "Of a grid of learning rates the best by the first seed, or, with --by, all: each as a system of its own."
     add("--learning_rates", type=Rates, default="best", help=text)
     add("--format", type=Format, default="markdown", help="Form of the table; csv has a line for each figure.")
-    text = "Draw the rank curves of all systems, with bands over the seeds, into FILE.png and FILE.svg."
+    text = (
+        "Draw the rank curves of the systems, with bands from the lowest to the highest seed, to FILE.png and FILE.svg."
+    )
     add("--plot", type=str | None, default=None, metavar="FILE", help=text)
     return parser
 
@@ -74,6 +76,7 @@ def report(arguments: Sequence[str]) -> None:
     if options.against is not None:
         reference = find_reference(curves, options.against)
         table = against_table(without_repeats(shown), reference, options.metric)
+        shown = [*shown, *(c for c in reference.curves.values() if c not in shown)]
     else:
         table = _table(options.table, options.by or "task+system,rank", options.metric, results, shown)
     table.notes += chance_note(shown) + missing + notes

@@ -57,9 +57,10 @@ def against_table(curves: Sequence[Curves], reference: Reference, metric: str | 
         for label, of_system in pairs.items():
             for found in (found for found in of_system if found.task == task):
                 _add(table, task, label, [found], columns)
-    for label, of_system in pairs.items():
-        if len(of_system) > 1:
-            _add_over_tasks(table, label, of_system, columns)
+    over_tasks = {label: of_system for label, of_system in pairs.items() if len(of_system) > 1}
+    for add in (_add_mean, _add_probability):
+        for label, of_system in over_tasks.items():
+            add(table, label, of_system, columns)
     table.notes += _notes(pairs)
     return table
 
@@ -105,13 +106,17 @@ def _add(table: Table, task: str, label: str, pairs: Sequence[Pair], columns: Se
         table.tidy.append({**where, "figure": "gain", **_tidy(gain, gain.verdict), **_origin(pairs)})
 
 
-def _add_over_tasks(table: Table, label: str, pairs: Sequence[Pair], columns: Sequence[Column]) -> None:
-    """The mean gain over the tasks that are printed on one scale, and the probability of improvement over all."""
+def _add_mean(table: Table, label: str, pairs: Sequence[Pair], columns: Sequence[Column]) -> None:
+    """The mean gain over the tasks that are printed on one scale."""
     alike = [found for found in pairs if printed_scale(found.metric, 1.0) == 100]
     if len({found.metric for found in pairs}) == 1:
         alike = list(pairs)
     if len(alike) > 1:
         _add(table, f"mean of {len(alike)} tasks", label, alike, columns)
+
+
+def _add_probability(table: Table, label: str, pairs: Sequence[Pair], columns: Sequence[Column]) -> None:
+    """The probability of improvement over all tasks."""
     shared = [c for c in columns if all(c in found.columns for found in pairs)]
     found = dict(zip(shared, probability_of_improvement([_only(p, shared) for p in pairs]), strict=True))
     task = f"P(better), {len(pairs)} tasks"

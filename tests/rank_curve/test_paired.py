@@ -1,5 +1,7 @@
 """Paired gains: by hand, against scipy's paired t test and Welch's interval, and by their coverage."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -113,6 +115,27 @@ def test_both_systems_are_evaluated_on_the_same_resampled_examples():
     assert (system - reference)[:, 0].mean(0) == pytest.approx(gained, abs=2e-3)
     assert (system - reference)[:, 0].std(0) == pytest.approx((gained * (1 - gained) / 400) ** 0.5, rel=0.1)
     assert margins.tolist() == [0, 0]  # each rank has ten disagreements or more
+
+
+def test_coverage_over_seeds_and_examples_of_two_tasks():
+    # right where the example's ease, what a seed makes of it, the system's strength and the seed's luck exceed 0
+    generator = np.random.default_rng(0)
+    strengths, luck, noise, n = (0.5, 0.65), 0.1, 0.5, 300
+    spread = NormalDist(0, (1 + noise**2 + luck**2) ** 0.5)
+    truth = spread.cdf(strengths[1]) - spread.cdf(strengths[0])
+
+    def task():
+        ease = generator.normal(size=n)
+        runs = [
+            [(ease + generator.normal(0, noise, n) + strength + generator.normal(0, luck) > 0)[None] for _ in range(3)]
+            for strength in strengths
+        ]
+        before, after = ([kept(run.astype(int), np.ones(n, dtype=int)) for run in system] for system in runs)
+        figures = (np.array([run.mean(1) for run in system]) for system in runs)
+        return PairedRuns(*figures, *redraw(before, after, resamples=300), n)
+
+    found = [mean_gain([task(), task()])[0] for _ in range(300)]
+    assert 0.93 < np.mean([gain.low < truth < gain.high for gain in found]) < 0.99
 
 
 def test_other_examples_cannot_be_paired():
