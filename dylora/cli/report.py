@@ -10,7 +10,7 @@ from dylora.errors import InputError
 from dylora.report.against import against_table
 from dylora.report.chance import chance_note
 from dylora.report.cost_tables import loss_table, search_table
-from dylora.report.curves import Curves, build_curves, without_repeats
+from dylora.report.curves import Curves, build_curves, without_aliases, without_repeats
 from dylora.report.formats import Format, render
 from dylora.report.names import select
 from dylora.report.paper_tables import PaperTable
@@ -34,10 +34,8 @@ def build_parser() -> PlainParser:
     add("--table", type=str | None, default=None, help=text)
     text = "Fields down and across in the place of a table, joined by +, among " + ", ".join(FIELDS) + "."
     add("--by", type=str | None, default=None, metavar="ROWS,COLUMNS", help=text)
-    text = (
-        "Compare every system with this one: paired differences at every rank, with 95 %% intervals, in the place of a "
-    )
-    text += "table. A system, a cut of one as lora/svd (or lora_svd), or the best of its cuts as lora/best."
+    text = "Compare every system with this one: paired differences at every rank, with intervals, in place of a table. "
+    text += "A system, a cut of one as lora/svd (or lora_svd), or the best of its cuts as lora/best."
     add("--against", type=str | None, default=None, metavar="SYSTEM", help=text)
     text = "Systems to show, with commas between them: dylora,lora/svd. A name alone is the system as it was trained, "
     text += "lora/* all its cuts; all by default."
@@ -49,9 +47,7 @@ def build_parser() -> PlainParser:
     text = "Of a grid of learning rates the best by the first seed, or, with --by, all: each as a system of its own."
     add("--learning_rates", type=Rates, default="best", help=text)
     add("--format", type=Format, default="markdown", help="Form of the table; csv has a line for each figure.")
-    text = (
-        "Draw the rank curves of the systems, with bands from the lowest to the highest seed, to FILE.png and FILE.svg."
-    )
+    text = "Draw the rank curves, with bands from the lowest to the highest seed, into FILE.png and FILE.svg."
     add("--plot", type=str | None, default=None, metavar="FILE", help=text)
     return parser
 
@@ -73,13 +69,8 @@ def report(arguments: Sequence[str]) -> None:
     if not curves:
         raise InputError("FOLDER", "a folder with finished runs", "; ".join(notes) or "none", "finish the sweep first")
     shown = select(curves, options.systems) if options.systems is not None else curves
-    if options.against is not None:
-        reference = find_reference(curves, options.against)
-        table = against_table(without_repeats(shown), reference, options.metric)
-        shown = [*shown, *(c for c in reference.curves.values() if c not in shown)]
-    else:
-        table = _table(options.table, options.by or "task+system,rank", options.metric, results, shown)
-    table.notes += chance_note(shown) + missing + notes
+    table = _table(options, results, curves, shown)
+    table.notes += missing + notes
     if options.epoch == "best":
         table.notes.append("Figures of each run's best epoch; those of cuts are of the last")
     print(render(table, options.format))
@@ -87,7 +78,7 @@ def report(arguments: Sequence[str]) -> None:
         for note in table.notes:
             print(note, file=sys.stderr)
     if options.plot is not None:
-        for path in save(draw_curves(without_repeats(shown), options.metric), Path(options.plot)):
+        for path in save(draw_curves(_distinct(shown), options.metric), Path(options.plot)):
             print(f"Written: {path}", file=sys.stderr)
 
 
@@ -104,11 +95,21 @@ def _check(options: Any) -> None:  # noqa: ANN401
             raise InputError(f"--{name}", "left out with --against", repr(options[name]), "give one of the two")
 
 
-def _table(
-    number: str | None, by: str, metric: str | None, results: Sequence[Result], curves: Sequence[Curves]
-) -> Table:
-    if number is None:
-        return pivot(without_repeats(curves), by, metric)
+def _table(options: Any, results: Sequence[Result], curves: Sequence[Curves], shown: Sequence[Curves]) -> Table:  # noqa: ANN401
+    """The table that is asked for, with a note where all that it shows is at chance."""
+    if options.against is not None:
+        reference = find_reference(curves, options.against)
+        table = against_table(_distinct(shown), reference, options.metric)
+        shown = [*shown, *reference.curves.values()]
+    elif options.table is not None:
+        table = _paper_table(options.table, options.metric, results, shown)
+    else:
+        table = pivot(_distinct(shown), options.by or "task+system,rank", options.metric)
+    table.notes += chance_note(shown)
+    return table
+
+
+def _paper_table(number: str, metric: str | None, results: Sequence[Result], curves: Sequence[Curves]) -> Table:
     if number == "5":
         return search_table(curves)
     if number == "7":
@@ -116,3 +117,8 @@ def _table(
     if number == "8":
         return settings_table(results)
     return PaperTable(number, without_repeats(curves), metric).table()
+
+
+def _distinct(curves: Sequence[Curves]) -> list[Curves]:
+    """Each figure once: a system as it was trained, and the cuts that were evaluated by themselves."""
+    return without_repeats(without_aliases(curves))

@@ -8,6 +8,7 @@ from typing import Literal
 from dylora.rank_curve.direction import higher_is_better, printed_scale
 from dylora.rank_curve.summary import aurac
 from dylora.report.results import Result, groups
+from dylora.runs.folders import cut_file
 
 Pick = int | Literal["mean", "aurac", "best", "full"]
 """Which figure of a curve: that of a rank, the mean or the area over the ranks, the best rank's, the only one."""
@@ -124,6 +125,16 @@ def build_curves(results: Sequence[Result]) -> tuple[list[Curves], list[str]]:
 def without_repeats(curves: Sequence[Curves]) -> list[Curves]:
     """Leave out a training run's own figures where a cut has the same ones: that of its own scaling."""
     return [c for c in curves if c.cut or not any(is_same(c, other) for other in curves if other.cut)]
+
+
+def without_aliases(curves: Sequence[Curves]) -> list[Curves]:
+    """Leave out a run's own figures under the name of its scaling, where that cut was not evaluated by itself."""
+    own = [c for c in curves if not c.cut]
+    return [c for c in curves if not c.cut or _was_evaluated(c) or not any(is_same(each, c) for each in own)]
+
+
+def _was_evaluated(curves: Curves) -> bool:
+    return any(cut_file(run.folder, curves.cut).is_file() for runs in curves.runs.values() for run in runs)
 
 
 def is_same(own: Curves, cut: Curves) -> bool:
