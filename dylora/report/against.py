@@ -102,8 +102,7 @@ def _add(table: Table, task: str, label: str, pairs: Sequence[Pair], columns: Se
     seeds = _seeds(pairs)
     table.rows.append([task, label, seeds, *(_gain(gains.get(column)) for column in columns)])
     for column, gain in gains.items():
-        where = {"task": task, "system": label, "against": table.title.removeprefix("Gain on "), "rank": column}
-        table.tidy.append({**where, "figure": "gain", **_tidy(gain, gain.verdict), **_origin(pairs)})
+        table.tidy.append({**_where(task, pairs, column), "figure": "gain", **_tidy(gain, gain.verdict)})
 
 
 def _add_mean(table: Table, label: str, pairs: Sequence[Pair], columns: Sequence[Column]) -> None:
@@ -122,8 +121,7 @@ def _add_probability(table: Table, label: str, pairs: Sequence[Pair], columns: S
     task = f"P(better), {len(pairs)} tasks"
     table.rows.append([task, label, _seeds(pairs), *(_probability(found.get(column)) for column in columns)])
     for column, interval in found.items():
-        where = {"task": task, "system": label, "against": table.title.removeprefix("Gain on "), "rank": column}
-        table.tidy.append({**where, "figure": "probability", **_tidy(interval, _word(interval)), **_origin(pairs)})
+        table.tidy.append({**_where(task, pairs, column), "figure": "probability", **_tidy(interval, _word(interval))})
 
 
 def _only(found: Pair, columns: Sequence[Column]) -> PairedRuns:
@@ -158,8 +156,11 @@ def _tidy(found: Gain | Interval, verdict: str) -> dict[str, Any]:
     return {"value": found.value, "low": low, "high": high, "verdict": verdict}
 
 
-def _origin(pairs: Sequence[Pair]) -> dict[str, Any]:
-    return {"seeds": _seeds(pairs), "examples": " ".join(str(found.runs.examples or "") for found in pairs).strip()}
+def _where(task: str, pairs: Sequence[Pair], column: Column) -> dict[str, Any]:
+    """What a figure is of, as columns of a file."""
+    examples = " ".join(str(found.runs.examples) for found in pairs if found.runs.examples)
+    of = {"task": task, "system": pairs[0].system, "cut": pairs[0].cut, "rank": column}
+    return {**of, "seeds": _seeds(pairs), "examples": examples}
 
 
 def _seeds(pairs: Sequence[Pair]) -> str:

@@ -22,6 +22,8 @@ class Pair:
     """A system and the reference on one task.
 
     Attributes:
+        system: Name of the system.
+        cut: Its cut, or empty.
         task: Name of the task.
         metric: The metric.
         seeds: The seeds that both have.
@@ -30,6 +32,8 @@ class Pair:
         without_examples: Why the examples do not count; empty if they do.
     """
 
+    system: str
+    cut: str
     task: str
     metric: str
     seeds: tuple[int, ...]
@@ -64,7 +68,7 @@ def pair(system: Curves, reference: Curves, metric: str, draw: int = 0) -> Pair 
     if not np.isnan(runs.gains).any():
         kept = [[outcomes_of(c, seed, metric, ranks) for c in (reference, system)] for seed in seeds]
         runs, why = _with_examples(runs, kept, metric, ranks, draw)
-    return Pair(system.task, metric, seeds, (*ranks, *SUMMARIES), runs, why)
+    return Pair(system.system, system.cut, system.task, metric, seeds, (*ranks, *SUMMARIES), runs, why)
 
 
 def _with_examples(

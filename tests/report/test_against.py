@@ -85,12 +85,33 @@ def test_a_system_that_is_trained_once_per_rank_and_a_cut_have_outcomes_too(save
         one = kept(single[[rank - 1]])
         one = KeptOutcomes(one.kind, one.metric, (rank,), one.values, one.expected, one.split, one.index)
         save_run("lora_per_rank", "mrpc", 1, accuracy(one), kept={"": one}, rank=rank)
-    record = next(r for r in compare("lora_svd").tidy if r["system"] == "LoRA (one per rank)" and r["rank"] == 1)
+    record = next(r for r in compare("lora_svd").tidy if r["system"] == "lora_per_rank" and r["rank"] == 1)
     assert record["value"] == pytest.approx(100 * (single[0].mean() - cut[0].mean()))
     assert record["examples"] == "200"
     differences = single[0] - cut[0]
     error = 100 * differences.std() / 200**0.5
     assert record["high"] - record["low"] == pytest.approx(2 * 1.972 * error, rel=0.08)
+
+
+def test_scores_and_texts_of_three_seeds_are_paired_by_example_too(save_run, compare):
+    generator = np.random.default_rng(0)
+    places, truth = np.arange(300), generator.normal(size=300)
+    for seed in (1, 2, 3):
+        scores = truth + generator.normal(size=(2, 300))
+        better = 0.8 * scores + 0.2 * truth
+        loss = np.stack([generator.gamma(20, size=300), np.zeros(300), np.full(300, 10.0)], -1)[None]
+        less = loss - [1.0, 0, 0]
+        for system, predicted, nll in (("lora", scores, loss), ("dylora", better, less)):
+            one = KeptOutcomes("scores", "pearson", (1, 2), predicted, truth, 0 * places, places)
+            pearson = {rank: np.corrcoef(row, truth)[0, 1] for rank, row in zip((1, 2), predicted, strict=True)}
+            save_run(system, "stsb", seed, {"pearson": pearson}, kept={"": one})
+            two = KeptOutcomes("tokens", "perplexity", (4,), nll, np.zeros(0), 0 * places, places)
+            perplexity = {4: np.exp(nll[0, :, 0].sum() / nll[0, :, 2].sum())}
+            save_run(system, "text", seed, {"perplexity": perplexity}, kept={"": two})
+    table = compare("lora")
+    assert not any("alone, " in note for note in table.notes)
+    verdicts = {(r["task"], r["rank"]): (r["verdict"], r["examples"]) for r in table.tidy if r["figure"] == "gain"}
+    assert verdicts["stsb", 1] == verdicts["text", 4] == ("win", "300")
 
 
 @pytest.mark.parametrize("wrong", ["other examples", "other figures"])
