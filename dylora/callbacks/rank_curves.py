@@ -24,7 +24,7 @@ from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
 from dylora.rank_curve.summary import RankSummary
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.folders import write_json
-from dylora.runs.outcomes_file import OUTCOMES_FILE, read_outcomes, write_outcomes
+from dylora.runs.outcomes_file import LAST_OUTCOMES_FILE, OUTCOMES_FILE, read_outcomes, write_outcomes
 
 Record = dict[str, Any]
 
@@ -33,7 +33,8 @@ class RankCurves(Callback):
     """Show every rank after each validation, and keep the history.
 
     In the run's folder it keeps `rank_metrics.json` and, of the best epoch so far, `rank_curve.png` and each example's
-    outcome at each rank, `outcomes.npz`. When training ends, the rank that these choose is added to the first two. On
+    outcome at each rank, `outcomes.npz`; those of the last epoch, where it is another, in `outcomes_last.npz`. When
+    training ends, the rank that these choose is added to the first two. On
     TensorBoard it writes a chart with all ranks overlaid, the rank curve and an epoch x rank heat map as pictures, and
     the hyper-parameters with the best epoch's figures.
 
@@ -53,11 +54,12 @@ class RankCurves(Callback):
         return {"history": json.dumps(self.history), "folder": str(self.folder)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history back, and the outcomes of its best epoch."""
+        """Take the history back, and the outcomes of its best and its last epoch."""
         self.history = json.loads(state_dict["history"])
-        before, here = Path(state_dict.get("folder", "-")) / OUTCOMES_FILE, self.folder / OUTCOMES_FILE
-        if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
-            shutil.copy2(before, here)
+        for name in (OUTCOMES_FILE, LAST_OUTCOMES_FILE):
+            before, here = Path(state_dict.get("folder", "-")) / name, self.folder / name
+            if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
+                shutil.copy2(before, here)
 
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -76,8 +78,9 @@ class RankCurves(Callback):
         self.history.append(_record(trainer, module))
         self._print_row(trainer, module)
         self._draw(trainer, module)
-        if self.history[-1] is self.best and module.outcomes is not None:
-            write_outcomes(self.folder / OUTCOMES_FILE, module.outcomes, self.history[-1]["step"])
+        if module.outcomes is not None:
+            name = OUTCOMES_FILE if self.history[-1] is self.best else LAST_OUTCOMES_FILE
+            write_outcomes(self.folder / name, module.outcomes, self.history[-1]["step"])
         self._write(module)
 
     @override

@@ -12,6 +12,7 @@ from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import cut_file, free_path, read_config, sweep_place, write_json
+from dylora.runs.outcomes_file import cut_outcomes_file, write_outcomes
 from dylora.runs.validated import validated_choice, validated_curve
 
 
@@ -53,7 +54,8 @@ def keep_cut(run: Path, kind: Cut, checkpoint: Path, share: float | int, module:
 
     The file has the fields of an epoch in `rank_metrics.json`, with the cut and the checkpoint that it was made of. It
     is comparable with the run's own figures, so it is not written for some of the ranks or another share of the split.
-    In a sweep's run only what the sweep lacks is written, of the checkpoint that the sweep goes by.
+    In a sweep's run only what the sweep lacks is written, of the checkpoint that the sweep goes by. Each example's
+    outcome at each rank lies beside it, `cuts/<cut>.outcomes.npz`, so that the cut can be compared with other runs.
 
     Args:
         run: Folder of the run.
@@ -65,8 +67,11 @@ def keep_cut(run: Path, kind: Cut, checkpoint: Path, share: float | int, module:
     path = cut_file(run, kind)
     if reason := _why_not_kept(run, path, checkpoint, share, module):
         return f"Not kept: {reason}"
-    origin = {"cut": kind, "checkpoint": checkpoint.name, "step": int(read_checkpoint(checkpoint)["global_step"])}
+    step = int(read_checkpoint(checkpoint)["global_step"])
+    origin = {"cut": kind, "checkpoint": checkpoint.name, "step": step}
     about = {"task": module.identity["task"], "metric": module.monitor}
+    if module.outcomes is not None:
+        write_outcomes(cut_outcomes_file(run, kind), module.outcomes, step)
     write_json(path, {**origin, **about, **_chosen(module), **module.record()})
     return f"Written: {path}"
 

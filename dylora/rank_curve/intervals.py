@@ -78,7 +78,7 @@ def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Boots
     of_seeds = outcomes.values(np.ones((1, n)))[0]  # (seeds, ranks)
     rows = max(1, _BLOCK // n)
     sizes = [min(rows, resamples - begin) for begin in range(0, resamples, rows)]
-    draws = [outcomes.values(_resampled(n, size, generator)).mean(1) for size in sizes]
+    draws = [outcomes.values(resampled(n, size, generator)).mean(1) for size in sizes]
     return Bootstrap(
         outcomes.ranks, of_seeds.mean(0), np.concatenate(draws) + _seed_error(of_seeds, resamples, generator), outcomes
     )
@@ -153,6 +153,17 @@ def unseen(outcomes: Outcomes) -> Float[ndarray, "ranks ranks"]:
     return np.where(few, _RULE_OF_THREE * np.maximum(unit[:, None], unit), 0.0)
 
 
+def resampled(n: int, resamples: int, generator: np.random.Generator) -> Float[ndarray, "resamples n"]:
+    """How often each of n examples is drawn, with replacement, by each resample of n draws."""
+    weights = np.empty((resamples, n))
+    rows = max(1, _CACHED // n)
+    for begin in range(0, resamples, rows):
+        count = min(rows, resamples - begin)
+        drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        weights[begin : begin + count] = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
+    return weights
+
+
 def standardised(deviations: ndarray) -> tuple[ndarray, ndarray]:
     """Deviations made comparable, and their size: the mean without sign, which heavy tails leave finite.
 
@@ -164,17 +175,6 @@ def standardised(deviations: ndarray) -> tuple[ndarray, ndarray]:
     """
     size = np.abs(deviations).mean(0)
     return deviations / np.where(size > 0, size, 1.0), size
-
-
-def _resampled(n: int, resamples: int, generator: np.random.Generator) -> Float[ndarray, "resamples n"]:
-    """How often each of n examples is drawn."""
-    weights = np.empty((resamples, n))
-    rows = max(1, _CACHED // n)
-    for begin in range(0, resamples, rows):
-        count = min(rows, resamples - begin)
-        drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-        weights[begin : begin + count] = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
-    return weights
 
 
 def _seed_error(

@@ -86,17 +86,20 @@ def _outcomes(like: KeptOutcomes, values: ndarray) -> Outcomes:
 
 
 def beside(first: KeptOutcomes, second: KeptOutcomes) -> Outcomes:
+    """Outcomes of two adapters on the same examples; arguments and errors are those of `side_by_side`."""
+    return metric_outcomes([side_by_side(first, second)])
+
+
+def side_by_side(first: KeptOutcomes, second: KeptOutcomes) -> KeptOutcomes:
     """Two adapters on the same examples as one curve: the ranks of the first as 1 to R, then those of the second.
 
     Raises:
-        InputError: If they were not evaluated on the same examples, at the same number of ranks, by the same metric.
+        InputError: If they were not evaluated on the same examples, or not by the same metric.
     """
     _check_same(first, second, same_ranks=False)
     values = np.concatenate([first.values, second.values])
     places = tuple(range(1, len(values) + 1))
-    return _outcomes(
-        KeptOutcomes(first.kind, first.metric, places, values, first.expected, first.split, first.index), values[None]
-    )
+    return KeptOutcomes(first.kind, first.metric, places, values, first.expected, first.split, first.index)
 
 
 def _check_same(first: KeptOutcomes, other: KeptOutcomes, same_ranks: bool = True) -> None:

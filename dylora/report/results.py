@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +29,7 @@ class Result:
         score: What its learning rate is judged by, higher is better for any metric.
         figures: Its figures, for each cut; those under the empty name are the training run's own, which are also
             those of the cut that is named as its scaling.
+        steps: The optimizer step of the weights that each cut's figures are of, where it is known.
     """
 
     record: RunRecord
@@ -36,6 +37,7 @@ class Result:
     monitor: str
     score: float
     figures: dict[str, Figures]
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 def read_results(
@@ -82,13 +84,15 @@ def _result(place: Path, record: RunRecord, epoch: Epoch) -> Result:
     folder = place / (record.result or "")
     content = _read(folder / METRICS_FILE)
     try:
-        figures = {"": _figures(content[epoch]["metrics"])}
+        evaluated = {"": content[epoch]}
         for path in sorted((folder / "cuts").glob("*.json")):
             cut = _read(path)
-            figures[cut["cut"]] = _figures(cut["metrics"])
-        if len(figures) > 1:
-            figures.setdefault(_scaling(folder), _figures(content["last"]["metrics"]))
-        return Result(record, folder, content["metric"], tuning_score(record, content), figures)
+            evaluated[cut["cut"]] = cut
+        if len(evaluated) > 1:
+            evaluated.setdefault(_scaling(folder), content["last"])
+        figures = {cut: _figures(found["metrics"]) for cut, found in evaluated.items()}
+        steps = {cut: int(found["step"]) for cut, found in evaluated.items() if "step" in found}
+        return Result(record, folder, content["metric"], tuning_score(record, content), figures, steps)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _not_figures(folder / METRICS_FILE, f"one where {error!r} is missing or wrong") from error
 

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.rank_sampling import RankSamplingCallback
+from dylora.runs.outcomes_file import outcomes_of_step
 
 
 @pytest.fixture
@@ -37,6 +38,15 @@ def test_the_file_holds_every_rank_of_every_epoch_and_points_at_best_and_last(ru
     assert content["best"]["aurac"] == max(areas)
     assert content["best"]["epoch"] == areas.index(max(areas)) + 1
     assert not list(folder.glob("*.partial"))
+
+
+def test_outcomes_of_the_best_and_of_the_last_epoch_are_kept_and_give_their_figures_again(run):
+    curves, folder = run()
+    for record in (curves.best, curves.history[-1]):
+        kept = outcomes_of_step(folder, record["step"])
+        right = (kept.values == kept.expected).mean(1)
+        assert dict(zip(map(str, kept.ranks), right, strict=True)) == pytest.approx(record["metrics"]["accuracy"])
+    assert curves.best is not curves.history[-1]  # or this shows nothing
 
 
 def test_a_row_an_epoch_is_printed_under_one_heading(run, capsys):
