@@ -19,7 +19,7 @@ def run(fit, tmp_path):
         folder = tmp_path / "task" / "version_0"
         folder.mkdir(parents=True)
         curves = RankCurves(folder, {"model/alpha": 16, "seed": 10})
-        fit(RankSamplingCallback(), curves, validate=True, logger=logger, log_every_n_steps=1, **options)
+        fit(RankSamplingCallback("dylora"), curves, validate=True, logger=logger, log_every_n_steps=1, **options)
         return curves, folder
 
     return go

@@ -22,7 +22,7 @@ def write(tmp_path):
     """Write a sweep file on the embedded task; gives its path."""
 
     def file(**changes):
-        (tmp_path / "demo.yaml").write_text("data: {task: restaurants}\n")
+        (tmp_path / "demo.yaml").write_text("data: {task: restaurants}\nrank_sampling: {recipe: dylora}\n")
         content = {"tasks": {"restaurants": "demo.yaml"}, "seeds": [10], "systems": {"dylora": None}, **changes}
         path = tmp_path / "small.yaml"
         path.write_text(yaml.safe_dump(content))
