@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from dylora.errors import InputError
 from dylora.rank_curve.outcomes import Outcomes
+from dylora.rank_curve.seeds import common_deviations, seed_error, simultaneous
 
 _BLOCK = 2**22  # weights held at a time, 32 MB
 _CACHED = 2**16  # weights drawn at a time; they stay in a core's cache
@@ -47,12 +48,16 @@ class Bootstrap:
         values: (ranks,); on all examples, the mean over the seeds.
         draws: (resamples, ranks); likewise on each resample, the same examples at every rank.
         outcomes: What it was made of.
+        largest: (resamples,); of several seeds what `simultaneous` gives, else None.
+        size: (ranks, ranks); likewise.
     """
 
     ranks: tuple[int, ...]
     values: Float[ndarray, " ranks"]
     draws: Float[ndarray, "resamples ranks"] = field(repr=False)
     outcomes: Outcomes = field(repr=False)
+    largest: Float[ndarray, " resamples"] | None = field(default=None, repr=False)
+    size: Float[ndarray, "ranks ranks"] | None = field(default=None, repr=False)
 
 
 def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Bootstrap:
@@ -60,8 +65,10 @@ def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Boots
 
     Every resample draws as many examples as there are, with replacement, the same for all ranks and seeds. To each is
     added a draw of the error of the mean over the S seeds: a multivariate t with S - 1 degrees of freedom and the
-    seeds' covariance / S, since resampling so few seeds would give intervals that are far too short. What is inferred
-    is then the mean over all seeds of the same training; with one seed it is this adapter alone.
+    seeds' covariance / S, since resampling so few seeds would give intervals that are far too short. The examples'
+    noise that each seed has for itself is in that covariance already, so only what the seeds have in common of it
+    stays in the resamples (see `common_deviations`). What is inferred is then the mean over all seeds of the same
+    training; with one seed it is this adapter alone.
 
     Args:
         outcomes: What each example contributed at each rank.
@@ -78,10 +85,14 @@ def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Boots
     of_seeds = outcomes.values(np.ones((1, n)))[0]  # (seeds, ranks)
     rows = max(1, _BLOCK // n)
     sizes = [min(rows, resamples - begin) for begin in range(0, resamples, rows)]
-    draws = [outcomes.values(_resampled(n, size, generator)).mean(1) for size in sizes]
-    return Bootstrap(
-        outcomes.ranks, of_seeds.mean(0), np.concatenate(draws) + _seed_error(of_seeds, resamples, generator), outcomes
-    )
+    drawn = np.concatenate([outcomes.values(_resampled(n, size, generator)) for size in sizes])
+    values = of_seeds.mean(0)
+    if len(of_seeds) == 1:
+        return Bootstrap(outcomes.ranks, values, drawn[:, 0], outcomes)
+    common = common_deviations(drawn - of_seeds)
+    draws = values + common + seed_error(of_seeds, resamples, generator)
+    largest, size = simultaneous(common, of_seeds, generator)
+    return Bootstrap(outcomes.ranks, values, draws, outcomes, largest, size)
 
 
 def intervals(result: Bootstrap, confidence: float = 0.95) -> dict[int, Interval]:
@@ -127,17 +138,25 @@ def differences_to_best(result: Bootstrap, best: int, confidence: float = 0.95) 
         best: The rank that came out best.
         confidence: Between 0 and 1.
     """
-    count = len(result.ranks)
-    deviations = result.draws - result.values
-    largest = np.zeros(len(deviations))
-    for i in range(count - 1):
-        paired, _ = standardised(deviations[:, i + 1 :] - deviations[:, [i]])
-        largest = np.maximum(largest, np.abs(paired).max(1))
     place = result.ranks.index(best)
-    _, size = standardised(deviations - deviations[:, [place]])
     values = result.values - result.values[place]
+    if result.largest is None or result.size is None:
+        largest, size = _simultaneous(result, place)
+    else:
+        largest, size = result.largest, result.size[place]
     width = np.quantile(largest, confidence) * size + unseen(result.outcomes)[place]
     return _named(result.ranks, values, values - width, values + width)
+
+
+def _simultaneous(result: Bootstrap, place: int) -> tuple[Float[ndarray, " resamples"], Float[ndarray, " ranks"]]:
+    """Of one seed, the largest standardised deviation over all pairs of ranks, and the sizes of those with one rank."""
+    deviations = result.draws - result.values
+    largest = np.zeros(len(deviations))
+    for i in range(len(result.ranks) - 1):
+        paired, _ = standardised(deviations[:, i + 1 :] - deviations[:, [i]])
+        largest = np.maximum(largest, np.abs(paired).max(1))
+    _, size = standardised(deviations - deviations[:, [place]])
+    return largest, size
 
 
 def unseen(outcomes: Outcomes) -> Float[ndarray, "ranks ranks"]:
@@ -175,17 +194,6 @@ def _resampled(n: int, resamples: int, generator: np.random.Generator) -> Float[
         drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
         weights[begin : begin + count] = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
     return weights
-
-
-def _seed_error(
-    of_seeds: Float[ndarray, "seeds ranks"], resamples: int, generator: np.random.Generator
-) -> Float[ndarray, "resamples ranks"]:
-    seeds = len(of_seeds)
-    if seeds == 1:
-        return np.zeros((resamples, of_seeds.shape[1]))
-    centred = (of_seeds - of_seeds.mean(0)) / np.sqrt(seeds * (seeds - 1))
-    normal = generator.standard_normal((resamples, seeds)) @ centred
-    return np.asarray(normal * np.sqrt((seeds - 1) / generator.chisquare(seeds - 1, size=(resamples, 1))))
 
 
 def _percentiles(
