@@ -5,6 +5,7 @@ resample is a row of weights, so that many are one matrix product, and intervals
 of all ranks at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,25 +107,23 @@ def intervals(result: Bootstrap, confidence: float = 0.95) -> dict[int, Interval
     return _named(result.ranks, result.values, low, high)
 
 
-def differences(result: Bootstrap, reference: int, confidence: float = 0.95) -> dict[int, Interval]:
-    """Each rank's metric minus that of a rank fixed beforehand, paired, each interval for itself.
+def differences(
+    result: Bootstrap, ranks: Sequence[int], references: Sequence[int], confidence: float = 0.95
+) -> list[Interval]:
+    """Of each pair the metric at a rank minus that at its reference, paired, each interval for itself.
 
     Not for a reference that was chosen by its value: use `differences_to_best`.
 
     Args:
         result: What `bootstrap` gave.
-        reference: One of the ranks.
+        ranks: Ranks of the result.
+        references: As many, fixed beforehand.
         confidence: Between 0 and 1.
-
-    Raises:
-        InputError: If the reference is none of the ranks.
     """
-    if reference not in result.ranks:
-        raise InputError("reference", f"one of {list(result.ranks)}", reference, "choose one of them")
-    place = result.ranks.index(reference)
-    low, high = _percentiles(result.draws - result.draws[:, [place]], confidence)
-    margin = unseen(result.outcomes)[place]
-    return _named(result.ranks, result.values - result.values[place], low - margin, high + margin)
+    ours, theirs = ([result.ranks.index(rank) for rank in some] for some in (ranks, references))
+    low, high = _percentiles(result.draws[:, ours] - result.draws[:, theirs], confidence)
+    values, margin = result.values[ours] - result.values[theirs], unseen(result.outcomes)[ours, theirs]
+    return [Interval(*map(float, row)) for row in zip(values, low - margin, high + margin, strict=True)]
 
 
 def differences_to_best(result: Bootstrap, best: int, confidence: float = 0.95) -> dict[int, Interval]:
