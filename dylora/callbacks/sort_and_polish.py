@@ -71,15 +71,7 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     untrained = [(pair, pair.lora_A.detach().clone()) for pair in pairs if not pair.lora_B.any()]
     sensitivities = None
     if options.sort_by == "two-sided":
-        batches = _training_batches(trainer, module, options.examples, seed)
-        sensitivities = gather_sensitivities(
-            module.model,
-            batches,
-            lambda batch: module.outputs_of(dict(batch)),
-            module.output_kind,
-            examples=options.examples,
-            seed=seed,
-        )
+        sensitivities = calibrate(trainer, module, options.examples, seed=seed).sensitivities
     sort_(module.model, sensitivities)
     with torch.no_grad():
         for pair, lora_A in untrained:
