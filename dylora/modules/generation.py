@@ -19,7 +19,7 @@ from dylora.backbones.quantization import Quantization
 from dylora.data.completion import IGNORED
 from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
-from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset, text_of
+from dylora.decoding import PresetName, end_token_ids, generate_at_own_ranks, generate_at_ranks, preset, text_of
 from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
@@ -224,6 +224,25 @@ class GenerationModule(EveryRankModule):
                 yield rank, [text_of(tokenizer, tokens, self._is_one_paragraph) for tokens in rows_of_rank]
         self._say_if_refuted()
 
+    def texts_at_own_ranks(self, batch: Batch) -> list[str]:
+        """Generated texts of a batch of prompts with a `rank` (rows,) each, in one call where the model can do that.
+
+        Raises:
+            InputError: As for `texts_at_ranks`, and if a rank is none that the adapter is trained at.
+        """
+        tokenizer = self._data.tokenizer
+        written = generate_at_own_ranks(
+            self.model,
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch["rank"],
+            self.decoding,
+            self._end_ids,
+            cast(int, tokenizer.pad_token_id),
+        )
+        self._say_if_refuted()
+        return [text_of(tokenizer, tokens, self._is_one_paragraph) for tokens in written]
+
     def count(self, batch: Batch, split: int) -> None:
         """Predict a batch with labels, or generate from a batch of prompts, at every rank."""
         if "labels" in batch:
@@ -308,8 +327,13 @@ class GenerationModule(EveryRankModule):
         return {f"rank_{rank}": self.records(rank) for rank in self.predictions}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Record]:
-        """One record a row: its index, and the text at each asked rank."""
+        """One record a row: its index, and the text at each asked rank; of rows with a `rank` at that one alone."""
         records: list[Record] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
+        if "rank" in batch:
+            pairs = zip(batch["rank"].tolist(), self.texts_at_own_ranks(batch), strict=True)
+            for record, (rank, text) in zip(records, pairs, strict=True):
+                record["ranks"][str(rank)] = {"text": text}
+            return records
         for rank, texts in self.texts_at_ranks(batch):
             for record, text in zip(records, texts, strict=True):
                 record["ranks"][str(rank)] = {"text": text}
