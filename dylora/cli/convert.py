@@ -12,8 +12,7 @@ from transformers import PreTrainedModel
 from dylora.adapters.active_rank import adapted_layers, rank_state
 from dylora.adapters.sensitivity import Batch
 from dylora.cli.classes import DATA
-from dylora.cli.messages import readable
-from dylora.cli.plain_parser import PlainParser, fail, with_nearest
+from dylora.cli.plain_parser import PlainParser, fail
 from dylora.deploy.card import CardFacts, card
 from dylora.deploy.convert import base_model_name, convert
 from dylora.deploy.loading import dylora_lines
@@ -31,7 +30,7 @@ class _Parser(PlainParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
         if found := _NO_OPTION.match(message):  # jsonargparse leaves out whose option it is
             fail(f"--data.{found[1]}: the chosen data has no such option; --data.help CLASS lists them")
-        fail(with_nearest(readable(message), self))
+        super().error(message, ex)
 
 
 def build_parser() -> PlainParser:

@@ -77,6 +77,9 @@ def test_bad_input(run, clear, tmp_path, refused):
     assert "RUN: must be given where there is no single run" in refused("choose")
     assert "tolerance: must be 0 or more, got -1" in refused("choose", clear, "--tolerance", "-1")
     assert "same 96 examples" in refused("choose", run, clear)
+    assert "--tolerance: must be float, got much; --help describes it" in refused(
+        "choose", clear, "--tolerance", "much"
+    )
     record = read_outcomes(clear / OUTCOMES_FILE)
     write_outcomes(clear / OUTCOMES_FILE, record.kept, record.step + 1)
     assert "a run with outcomes of its best checkpoint" in refused("choose", clear)
