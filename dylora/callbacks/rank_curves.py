@@ -161,10 +161,11 @@ class RankCurves(Callback):
         write_json(self.folder / "rank_metrics.json", content)
 
 
-def final_table(record: Record, metric: str) -> str:
-    """The table of one epoch, under its heading."""
+def final_table(record: Record, metric: str, choice: RankChoice | None) -> str:
+    """The table of one epoch, under its heading, with the rank that its examples chose where they did."""
     values = _by_rank(record["metrics"][metric])
-    row = table_row(f"epoch {record['epoch']}", values, summary_of(record))
+    chosen = str(choice.rank) if choice else None
+    row = table_row(f"epoch {record['epoch']}", values, summary_of(record), chosen=chosen)
     return f"{table_header(metric, sorted(values))}\n{row}"
 
 

@@ -17,13 +17,18 @@ from dylora.runs.validated import validated_choice, validated_curve
 
 
 def results_table(split: str, module: EveryRankModule) -> str:
-    """A row a metric, a column a rank; on test data without a best and a chosen rank, which validation tells."""
+    """A row a metric, a column a rank; on test data without a best and a chosen rank, which validation tells.
+
+    Where the examples choose a rank, it stands in the row of the monitored metric, and no other rank is called chosen.
+    """
     has_choice = split == "validation"
+    choice = choice_if_any(module.outcomes, module.tolerance) if has_choice else None
     width = max(12, *(len(name) + 2 for name in module.results))
     lines = [table_header(split, module.eval_ranks, has_choice, width)]
-    rows = module.results.items()
-    lines += [table_row(name, values, module.summary(name), has_choice, width) for name, values in rows]
-    return "\n".join(lines)
+    for name, values in module.results.items():
+        chosen = None if choice is None else str(choice.rank) if name == module.monitor else ""
+        lines.append(table_row(name, values, module.summary(name), has_choice, width, chosen).rstrip())
+    return "\n".join([*lines, *([choice.statement] if choice else [])])
 
 
 def choice_words(run: Path, checkpoint: Path, kind: Cut | None, module: EveryRankModule) -> str:

@@ -168,7 +168,7 @@ def _best_epoch(trainer: Trainer, module: EveryRankModule) -> list[str]:
     return [
         "",
         f"Best epoch ({module.monitor}, by the area under the rank curve):",
-        final_table(best, module.monitor),
+        final_table(best, module.monitor, choice),
         words,
         *_cuts(trainer),
     ]

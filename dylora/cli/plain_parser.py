@@ -17,7 +17,9 @@ class PlainParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line on stderr and exit with status 2."""
-        fail(with_nearest(message, self))
+        from dylora.cli.messages import readable  # with the training libraries: only where there is an error
+
+        fail(with_nearest(readable(message), self))
 
 
 def fail(message: str) -> NoReturn:

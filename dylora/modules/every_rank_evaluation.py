@@ -108,12 +108,11 @@ class EveryRankEvaluation(StackedRanks):
 
     def _finish(self, stage: Stage) -> None:
         share_findings(rank_state(self.model).row_checks)
-        self.outcomes = self.take_outcomes()
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
             for name, value in self.figures(rank).items():
                 table.setdefault(name, {})[rank] = value
-        self.results = table
+        self.results, self.outcomes = table, self.take_outcomes()
         for name, by_rank in table.items():
             summary = self.summary(name)
             for rank, value in by_rank.items():

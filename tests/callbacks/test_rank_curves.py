@@ -54,7 +54,7 @@ def test_a_row_an_epoch_is_printed_under_one_heading(run, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("accuracy", "epoch"))]
     assert [line.split()[0] for line in lines] == ["accuracy", "epoch", "epoch"]
     assert f"{curves.history[1]['metrics']['accuracy']['3']:.4f}" in lines[2]
-    assert final_table(curves.history[1], "accuracy").splitlines()[1] == lines[2]
+    assert final_table(curves.history[1], "accuracy", None).splitlines()[1] == lines[2]
 
 
 def test_tensorboard_has_curves_pictures_the_overlay_and_hyperparameters(run):

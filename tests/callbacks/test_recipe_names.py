@@ -64,3 +64,13 @@ def test_what_does_not_go_with_it_is_refused(options, words):
 def test_a_module_that_it_does_not_go_with_is_refused(make_module, options, words):
     with pytest.raises(InputError, match=words):
         RankSamplingCallback().bind_to(make_module(**options))
+
+
+def test_a_module_of_unknown_outputs_is_told_before_training_what_to_set(make_module):
+    module = make_module()
+    module.outcome_kind = None
+    with pytest.raises(
+        InputError, match=r"polish.sort_by: must be svd for outputs of unknown kind, got two-sided for Rec"
+    ):
+        RankSamplingCallback().bind_to(module)
+    RankSamplingCallback(polish=SortAndPolish(sort_by="svd")).bind_to(module)
