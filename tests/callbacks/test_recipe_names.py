@@ -70,7 +70,7 @@ def test_a_module_of_unknown_outputs_is_told_before_training_what_to_set(make_mo
     module = make_module()
     module.outcome_kind = None
     with pytest.raises(
-        InputError, match=r"polish.sort_by: must be svd for outputs of unknown kind, got two-sided for Rec"
+        InputError, match=r"polish.sort_by: must be svd for outputs of unknown kind"
     ):
         RankSamplingCallback().bind_to(module)
     RankSamplingCallback(polish=SortAndPolish(sort_by="svd")).bind_to(module)
