@@ -7,6 +7,8 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from dylora.whole_files import write_whole
+
 Record = dict[str, Any]
 
 
@@ -50,6 +52,5 @@ class CollectPredictions(Callback):
 
 def write_json_lines(path: Path, records: list[Record]) -> None:
     """One JSON object a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(record, ensure_ascii=False) for record in records)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_whole(path, "".join(f"{line}\n" for line in lines))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
@@ -22,7 +23,9 @@ from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
 from dylora.rank_curve.choice import RankChoice
+from dylora.runs.checkpoint_io import WholeCheckpoints
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder, sweep_place
+from dylora.whole_files import write_whole
 
 LoggerOption = Logger | Iterable[Logger] | bool | None
 
@@ -41,7 +44,7 @@ class SaveConfig(SaveConfigCallback):
         config = self.config.clone()
         config.ckpt_path = None
         config.pop("init_from", None)
-        self.parser.save(config, str(self.folder / CONFIG), skip_none=False, overwrite=True, multifile=False)
+        write_whole(self.folder / CONFIG, self.parser.dump(config, skip_none=False))
 
 
 class ProgressBar(TQDMProgressBar):
@@ -108,6 +111,14 @@ def fit_callbacks(
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
         callbacks.append(BestAndLast(folder / CHECKPOINTS, module.monitor, module.higher_is_better))
     return callbacks
+
+
+def with_whole_checkpoints(chosen: Any) -> list[Any]:  # noqa: ANN401 (Lightning's open union)
+    """The trainer's plugins: the user's, and this project's way to write checkpoints unless they bring one."""
+    plugins = [] if chosen is None else list(chosen) if isinstance(chosen, list | tuple) else [chosen]
+    if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        return plugins
+    return [*plugins, WholeCheckpoints()]
 
 
 def run_loggers(chosen: LoggerOption, folder: Path) -> LoggerOption:

@@ -14,7 +14,7 @@ from dylora.cli.classes import DEFAULTS
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation_commands import EvaluationCommands
-from dylora.cli.fit import ProgressBar, run_folder, run_loggers
+from dylora.cli.fit import ProgressBar, run_folder, run_loggers, with_whole_checkpoints
 from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
@@ -172,6 +172,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in callbacks)
         if options.trainer.enable_progress_bar is not False and not has_bar:
             callbacks.append(ProgressBar())
+        kwargs["plugins"] = with_whole_checkpoints(options.trainer.plugins)
         if self.subcommand != "fit":
             logger = options.trainer.logger or False
             return super().instantiate_trainer(logger=logger, enable_checkpointing=False, callbacks=callbacks, **kwargs)

@@ -11,7 +11,7 @@ from dylora.report.curves import Curves, build_curves, without_repeats
 from dylora.report.formats import Format, render
 from dylora.report.paper_tables import PaperTable
 from dylora.report.pivot import FIELDS, pivot
-from dylora.report.plot import draw_curves, save
+from dylora.report.plot import draw_curves, new_pictures, save
 from dylora.report.printed import TABLES, check_table
 from dylora.report.results import Epoch, Rates, Result, read_results
 from dylora.report.settings import settings_table
@@ -51,6 +51,8 @@ def report(arguments: Sequence[str]) -> None:
         InputError: If an option is wrong, or a folder holds no runs that can be read.
     """
     options = build_parser().parse_args(list(arguments))
+    if options.plot is not None:
+        new_pictures(Path(options.plot))
     if options.table is not None:
         check_table(options.table)
         if options.by is not None:

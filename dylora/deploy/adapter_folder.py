@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from dylora.adapters.active_rank import adapted_layers
@@ -19,6 +20,7 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.layers import AdaptedLayer
 from dylora.errors import InputError
 from dylora.runs.folders import write_json
+from dylora.whole_files import write_whole
 
 FORMAT = 1
 CONFIG = "dylora.json"
@@ -98,9 +100,8 @@ def write_folder(folder: Path, record: AdapterRecord, state: Mapping[str, Tensor
         record: What the adapter is.
         state: What was trained, by its name in the model.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    write_whole(folder / WEIGHTS, to_safetensors(tensors, metadata={"format": "pt"}))
     write_json(folder / CONFIG, {"format": FORMAT, **asdict(record)})
 
 

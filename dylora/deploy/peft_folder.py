@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 
 from dylora.adapters.export import PeftAdapter
 from dylora.errors import InputError
+from dylora.whole_files import write_whole
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -20,9 +22,8 @@ def write_peft(folder: Path, adapter: PeftAdapter) -> None:
         folder: Where to.
         adapter: The adapter at one rank.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(json.dumps(adapter.config, indent=2) + "\n", encoding="utf-8")
-    save_file(adapter.state, folder / WEIGHTS, metadata={"format": "pt"})
+    write_whole(folder / WEIGHTS, to_safetensors(adapter.state, metadata={"format": "pt"}))
+    write_whole(folder / CONFIG, json.dumps(adapter.config, indent=2) + "\n")
 
 
 def read_peft(folder: Path) -> PeftAdapter:

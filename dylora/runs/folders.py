@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from dylora.errors import InputError
+from dylora.whole_files import write_whole
 
 ROOT = "logs"
 CONFIG = "config.yaml"
@@ -138,10 +138,7 @@ def free_path(path: Path) -> Path:
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
     """Write a JSON file at once: a reader finds the old content or the new one, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _newest(runs: list[Path]) -> Path:
