@@ -18,6 +18,11 @@ _PROBE = 1 << 16  # bytes; a full disk still takes a file of none
 class UnwritableError(InputError):
     """A file could not be written: the disk is full, the folder is read-only or gone."""
 
+    def with_fix(self, fix: str) -> "UnwritableError":
+        """The same with another word on what to do."""
+        argument, allowed, given, _ = self.args
+        return UnwritableError(argument, allowed, given, fix)
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from typing_extensions import override
 
 from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
@@ -25,7 +26,7 @@ from dylora.processes import process_rank
 from dylora.rank_curve.choice import RankChoice
 from dylora.runs.checkpoint_io import WholeCheckpoints
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder, sweep_place
-from dylora.whole_files import write_whole
+from dylora.whole_files import UnwritableError, unwritable, write_whole
 
 LoggerOption = Logger | Iterable[Logger] | bool | None
 
@@ -38,6 +39,12 @@ class SaveConfig(SaveConfigCallback):
     def __init__(self, parser: LightningArgumentParser, config: Namespace, folder: Path) -> None:
         super().__init__(parser, config, save_to_log_dir=False)
         self.folder = folder
+
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Write it again if it is gone: a checkpoint beside it is of use with it alone."""
+        if trainer.is_global_zero and not (self.folder / CONFIG).is_file():
+            self.save_config(trainer, pl_module, "fit")
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write `config.yaml`; where a resumed run came from is none of its options."""
@@ -111,6 +118,17 @@ def fit_callbacks(
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
         callbacks.append(BestAndLast(folder / CHECKPOINTS, module.monitor, module.higher_is_better))
     return callbacks
+
+
+def room_for_checkpoints(trainer: Any, module: LightningModule) -> int:  # noqa: ANN401 (its options)
+    """Bytes that the checkpoints of a run take: the best, the last, and a new one before an old one goes.
+
+    Each has what is trained with two moments, which AdamW keeps; a mebibyte is for all else.
+    """
+    if trainer.enable_checkpointing is False or trainer.fast_dev_run:
+        return 0
+    trained = sum(each.numel() * each.element_size() for each in module.parameters() if each.requires_grad)
+    return 2**20 + 3 * 3 * trained
 
 
 def with_whole_checkpoints(chosen: Any) -> list[Any]:  # noqa: ANN401 (Lightning's open union)
@@ -217,4 +235,18 @@ def interrupted_words(folder: Path, trainer: Trainer) -> str:
     where = f"Interrupted in epoch {trainer.current_epoch + 1} after step {trainer.global_step}."
     if not checkpoint.is_file():
         return f"{where} Nothing was saved yet."
-    return f"{where} Go on with:\npython -m dylora fit --config {folder / CONFIG} --ckpt_path {checkpoint}"
+    return f"{where} Go on with:\n{_resume(folder, checkpoint)}"
+
+
+def stopped_by_the_disk(folder: Path, error: Exception) -> UnwritableError:
+    """What is said of a run that could not write to its folder: which checkpoint is whole."""
+    known = error if isinstance(error, UnwritableError) else unwritable(folder, error)
+    checkpoint = folder / CHECKPOINTS / "last.ckpt"
+    words = "free some space and start again, nothing was saved yet"
+    if checkpoint.is_file():
+        words = f"{checkpoint} is whole: free some space, then {_resume(folder, checkpoint)}"
+    return known.with_fix(words)
+
+
+def _resume(folder: Path, checkpoint: Path) -> str:
+    return f"python -m dylora fit --config {folder / CONFIG} --ckpt_path {checkpoint}"

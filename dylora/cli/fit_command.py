@@ -18,12 +18,15 @@ from dylora.cli.fit import (
     flatten,
     interrupted_words,
     opening_words,
+    stopped_by_the_disk,
 )
 from dylora.cli.initial import start_from
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
-from dylora.processes import INTERRUPTED, say
+from dylora.processes import say
 from dylora.runs.folders import write_json
+from dylora.signals import INTERRUPTED
+from dylora.whole_files import UnwritableError, is_of_the_disk
 
 
 class FitCommand(LightningCLI):
@@ -45,6 +48,10 @@ class FitCommand(LightningCLI):
         except SystemExit:
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            if not isinstance(error, UnwritableError) and not is_of_the_disk(error):
+                raise
+            raise stopped_by_the_disk(self.folder, error) from error
         if isinstance(model, EveryRankModule) and (report := model.method.report(model.model)):
             say(model.method.report_text(report))
             if self.trainer.is_global_zero:

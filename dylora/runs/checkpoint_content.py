@@ -40,11 +40,31 @@ def fault_of(checkpoint: Mapping[str, Any], entry: Mapping[str, Any]) -> str | N
     if not isinstance(entry, Mapping):
         return "its entry of dylora is no mapping"
     return (
-        _ill_typed(checkpoint, _TYPES, _NEEDED)
-        or _ill_typed(entry, _ENTRY_TYPES, _ENTRY_NEEDED)
+        ill_typed(checkpoint, _TYPES, _NEEDED)
+        or ill_typed(entry, _ENTRY_TYPES, _ENTRY_NEEDED)
         or _fault_of_names(entry)
         or _fault_of_tensors(checkpoint)
     )
+
+
+def ill_typed(content: Mapping[str, Any], types: Mapping[str, Any], needed: tuple[str, ...]) -> str | None:
+    """The first field that is needed and missing, of another type, or a negative number; None if there is none.
+
+    Args:
+        content: The fields.
+        types: Which type each may have.
+        needed: Names of those that have to be there.
+    """
+    for name in needed:
+        if name not in content:
+            return f"{name} is missing"
+    for name, kind in types.items():
+        value = content.get(name)
+        if name in content and (not isinstance(value, kind) or isinstance(value, bool)):
+            return f"{name} is of type {type(value).__name__}"
+        if isinstance(value, int) and value < 0:
+            return f"{name} is negative"
+    return None
 
 
 def non_finite(checkpoint: Mapping[str, Any]) -> str | None:
@@ -58,19 +78,6 @@ def is_finite(tensor: Tensor) -> bool:
         return True
     low, high = torch.aminmax(tensor.detach())  # a NaN is passed on
     return bool(torch.isfinite(low) & torch.isfinite(high))
-
-
-def _ill_typed(content: Mapping[str, Any], types: Mapping[str, Any], needed: tuple[str, ...]) -> str | None:
-    for name in needed:
-        if name not in content:
-            return f"{name} is missing"
-    for name, kind in types.items():
-        value = content.get(name)
-        if name in content and (not isinstance(value, kind) or isinstance(value, bool)):
-            return f"{name} is of type {type(value).__name__}"
-        if isinstance(value, int) and value < 0:
-            return f"{name} is negative"
-    return None
 
 
 def _fault_of_names(entry: Mapping[str, Any]) -> str | None:

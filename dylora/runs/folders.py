@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -19,12 +19,28 @@ RUN_FILE = "run.json"
 """What a sweep writes into the place of each of its runs; the run's own folders lie below it."""
 
 
+def check_below(argument: str, name: str) -> None:
+    """Refuse a name that leads out of the folder that its own is put into.
+
+    Args:
+        argument: What gives the name.
+        name: The name, which may have folders in it.
+
+    Raises:
+        InputError: If it is empty, absolute, leads upwards or cannot be printed.
+    """
+    path = PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or not name.isprintable():
+        raise InputError(argument, "a name of a folder below the root", repr(name), "choose a name without .. and /")
+
+
 def new_run_folder(root: Path, name: str) -> Path:
     """Create `root/name/version_<n>` for the first n that is free; an existing run is never touched.
 
     Raises:
-        InputError: If the folder cannot be created.
+        InputError: If the folder cannot be created, or the name leads out of the root.
     """
+    check_below("data.name", name)
     number = 0
     try:
         while True:
@@ -46,7 +62,8 @@ def discard_run(folder: Path, is_refused: bool) -> None:
 
     Args:
         folder: As `new_run_folder` made it.
-        is_refused: Its input was wrong, so that its configuration is of no use: it goes, too.
+        is_refused: Its input was wrong, or it was interrupted before its first step, so that its configuration is of
+            no use: it goes, too.
     """
     with contextlib.suppress(OSError):
         if is_refused and not _checkpoints(folder):
