@@ -105,7 +105,11 @@ def check_writable(option: str, folder: Path, needed: int = _PROBE) -> None:
 def is_of_the_disk(error: Exception) -> bool:
     """Whether an error says that a disk is full, read-only or broken; safetensors says it in words alone."""
     number = getattr(error, "errno", None)
-    return number in _OF_THE_DISK or any(f"(os error {known})" in str(error) for known in _OF_THE_DISK)
+    return (
+        isinstance(error, UnwritableError)
+        or number in _OF_THE_DISK
+        or any(f"(os error {known})" in str(error) for known in _OF_THE_DISK)
+    )
 
 
 def unwritable(path: Path, error: Exception) -> UnwritableError:

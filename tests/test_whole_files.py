@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dylora.errors import InputError
-from dylora.whole_files import UnwritableError, check_writable, whole_file, write_whole
+from dylora.whole_files import UnwritableError, check_writable, is_of_the_disk, whole_file, write_whole
 
 
 def test_the_new_content_takes_the_place_of_the_old_and_nothing_else_is_left(tmp_path):
@@ -99,3 +99,9 @@ def test_a_place_below_a_file_or_without_room_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", read_only)
     with pytest.raises(InputError, match=r"--output: must be a folder that can be written, got .*Read-only"):
         check_writable("--output", tmp_path)
+
+
+def test_disk_errors_are_told_from_others():
+    assert is_of_the_disk(OSError(errno.EROFS, ""))
+    assert is_of_the_disk(RuntimeError("I/O error: No space left on device (os error 28)"))
+    assert not is_of_the_disk(FileNotFoundError(errno.ENOENT, ""))

@@ -131,9 +131,14 @@ def room_for_checkpoints(trainer: Any, module: LightningModule) -> int:  # noqa:
     return 2**20 + 3 * 3 * trained
 
 
+def as_list(option: Any) -> list[Any]:  # noqa: ANN401 (Lightning's open union)
+    """What Lightning takes as none, one or several, as a new list."""
+    return [] if option is None else list(option) if isinstance(option, list | tuple) else [option]
+
+
 def with_whole_checkpoints(chosen: Any) -> list[Any]:  # noqa: ANN401 (Lightning's open union)
     """The trainer's plugins: the user's, and this project's way to write checkpoints unless they bring one."""
-    plugins = [] if chosen is None else list(chosen) if isinstance(chosen, list | tuple) else [chosen]
+    plugins = as_list(chosen)
     if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         return plugins
     return [*plugins, WholeCheckpoints()]

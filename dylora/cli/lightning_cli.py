@@ -14,7 +14,7 @@ from dylora.cli.classes import DEFAULTS
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation_commands import EvaluationCommands
-from dylora.cli.fit import ProgressBar, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
+from dylora.cli.fit import ProgressBar, as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
 from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
@@ -177,7 +177,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer; a training run gets a folder, a logger and this project's callbacks."""
         options = self.config_init[self.subcommand]
-        callbacks = list(options.trainer.callbacks or [])
+        callbacks = as_list(options.trainer.callbacks)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in callbacks)
         if options.trainer.enable_progress_bar is not False and not has_bar:
             callbacks.append(ProgressBar())
@@ -186,8 +186,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
             logger = options.trainer.logger or False
             return super().instantiate_trainer(logger=logger, enable_checkpointing=False, callbacks=callbacks, **kwargs)
         self._check_training(options)
-        folder = self.folder = run_folder(self._root_of_runs(options.trainer), self.run_name())
-        check_writable("--trainer.default_root_dir", folder, room_for_checkpoints(options.trainer, self.model))
+        root = self._root_of_runs(options.trainer)
+        check_writable("--trainer.default_root_dir", root, room_for_checkpoints(options.trainer, self.model))
+        folder = self.folder = run_folder(root, self.run_name())
         callbacks += self._fit_callbacks(folder)
         logger = run_loggers(options.trainer.logger, folder)
         return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)

@@ -58,7 +58,7 @@ def new_run_folder(root: Path, name: str) -> Path:
 
 
 def discard_run(folder: Path, is_refused: bool) -> None:
-    """Remove what a run that failed before its first checkpoint leaves, and the folder of its name if that is empty.
+    """Remove what a run that failed before its first checkpoint leaves, and the two folders around it if empty.
 
     Args:
         folder: As `new_run_folder` made it.
@@ -71,6 +71,7 @@ def discard_run(folder: Path, is_refused: bool) -> None:
         else:
             folder.rmdir()
         folder.parent.rmdir()
+        folder.parent.parent.rmdir()
 
 
 def newest_run(root: Path) -> Path:
