@@ -32,10 +32,14 @@ from dylora.signals import ending_in_one_line
 
 POINTS = ("half", "written", "named")
 KINDS = {
-    "sentences": ["--config=configs/demo.yaml", "--trainer.limit_train_batches=12"],
-    "text": ["--config=configs/nlg/demo.yaml", "--trainer.limit_train_batches=8", "--data.generate_examples=4"],
+    "sentences": ["--config=configs/demo.yaml", "--data.max_length=48"],
+    "text": ["--config=configs/nlg/demo.yaml", "--data.generate_examples=2"],
 }
-COMMON = ["--trainer.max_epochs=3", "--trainer.limit_val_batches=2", "--trainer.enable_progress_bar=false"]
+COMMON = [
+    *("--model.adapter.max_rank=4", "--data.train_batch_size=8", "--data.eval_batch_size=8"),
+    *("--trainer.max_epochs=3", "--trainer.limit_train_batches=6", "--trainer.limit_val_batches=1"),
+    *("--trainer.enable_progress_bar=false", "--trainer.logger=false"),
+]
 EPOCHS = 3
 
 
@@ -76,7 +80,8 @@ def main() -> None:
             kills = planned(options.kills, seconds, random.Random(options.seed))
             for number, kill in enumerate(kills):
                 root = Path(there if kill.is_elsewhere else here) / f"{kind}-{number}"
-                words = survived(kind, root, kill, expected)
+                begin = time.monotonic()
+                words = survived(kind, root, kill, expected) + f"; {time.monotonic() - begin:.0f} s"
                 failed += words.startswith("LOST")
                 print(f"{kind} {number + 1:>2} {kill}: {words}", flush=True)
                 shutil.rmtree(root, ignore_errors=True)
