@@ -1,7 +1,6 @@
 """What a user sees of all ranks: a row an epoch, curves and pictures on TensorBoard, files in the run's folder."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,12 @@ from dylora.processes import process_rank
 from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.kept import KeptOutcomes
-from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
+from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve, save_picture
 from dylora.rank_curve.summary import RankSummary
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.folders import write_json
 from dylora.runs.outcomes_file import LAST_OUTCOMES_FILE, OUTCOMES_FILE, read_outcomes, write_outcomes
+from dylora.whole_files import write_whole
 
 Record = dict[str, Any]
 
@@ -48,18 +48,25 @@ class RankCurves(Callback):
         self.hyperparameters = dict(hyperparameters)
         self.history: list[Record] = []
         self.choice: RankChoice | None = None
+        self._resumed: Path | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The history and where its files lie, so that a resumed run keeps the epochs before."""
-        return {"history": json.dumps(self.history), "folder": str(self.folder)}
+        """The history, so that a resumed run keeps the epochs before."""
+        return {"history": json.dumps(self.history)}
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note the run that is resumed, the folder around the checkpoint's."""
+        self._resumed = Path(trainer.ckpt_path).parent.parent if trainer.ckpt_path else None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the history back, and the outcomes of its best and its last epoch."""
         self.history = json.loads(state_dict["history"])
         for name in (OUTCOMES_FILE, LAST_OUTCOMES_FILE):
-            before, here = Path(state_dict.get("folder", "-")) / name, self.folder / name
+            before, here = (self._resumed or self.folder) / name, self.folder / name
             if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
-                shutil.copy2(before, here)
+                read_outcomes(before)  # refuses a damaged one
+                write_whole(here, before.read_bytes())
 
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -94,7 +101,7 @@ class RankCurves(Callback):
         values, summary = _by_rank(self.best["metrics"][module.monitor]), summary_of(self.best)
         title = f"{module.identity['task']}, epoch {self.best['epoch']}"
         curve = draw_rank_curve(values, module.monitor, title, summary, self.choice)
-        curve.savefig(self.folder / "rank_curve.png")
+        save_picture(curve, self.folder / "rank_curve.png")
         self._write(module, choice_record(self.choice, module.tolerance, kept.examples))
 
     def best_outcomes(self) -> KeptOutcomes | None:
@@ -137,7 +144,7 @@ class RankCurves(Callback):
         title = f"{module.identity['task']}, epoch {record['epoch']}"
         curve = draw_rank_curve(module.results[metric], metric, title, module.summary())
         if record is self.best:
-            curve.savefig(self.folder / "rank_curve.png")
+            save_picture(curve, self.folder / "rank_curve.png")
         if logger := _tensorboard(trainer):
             epochs = [_by_rank(past["metrics"][metric]) for past in self.history]
             logger.experiment.add_figure("rank_curve", curve, trainer.global_step)

@@ -5,13 +5,13 @@ from typing import Any
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
-from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
+from dylora.callbacks.predictions import CollectPredictions, Record, write_records
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.checkpoints import read_checkpoint
-from dylora.runs.folders import cut_file, free_path, read_config, sweep_place, write_json
+from dylora.runs.folders import cut_file, read_config, sweep_place, write_json
 from dylora.runs.outcomes_file import cut_outcomes_file, write_outcomes
 from dylora.runs.validated import validated_choice, validated_curve
 
@@ -109,12 +109,7 @@ def write_predictions(collected: CollectPredictions, folder: Path, data: object 
         folder: Where the files go.
         data: The data module, whose `described(split, indices)` says what rows are in words, if it has one.
     """
-    paths = []
-    for split, records in collected.records.items():
-        path = free_path(folder / f"{split}.jsonl")
-        write_json_lines(path, _in_words(split, records, data))
-        paths.append(path)
-    return paths
+    return write_records(folder, {name: _in_words(name, records, data) for name, records in collected.records.items()})
 
 
 def _in_words(split: str, records: list[Record], data: object) -> list[Record]:

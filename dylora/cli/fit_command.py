@@ -1,6 +1,9 @@
 """The command `fit`."""
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,12 +19,15 @@ from dylora.cli.fit import (
     flatten,
     interrupted_words,
     opening_words,
+    stopped_by_the_disk,
 )
 from dylora.cli.initial import start_from
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
-from dylora.processes import INTERRUPTED, say
+from dylora.processes import process_rank, say
 from dylora.runs.folders import write_json
+from dylora.signals import INTERRUPTED
+from dylora.whole_files import is_of_the_disk
 
 
 class FitCommand(LightningCLI):
@@ -39,10 +45,15 @@ class FitCommand(LightningCLI):
         assert self.folder is not None
         say(opening_words(None if self._trial else self.folder, model))
         try:
-            self.trainer.fit(model, **options)
+            with _quiet_writers():
+                self.trainer.fit(model, **options)
         except SystemExit:
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            if is_of_the_disk(error) or self._has_lost_its_folder(error):
+                raise stopped_by_the_disk(self.folder, error) from error
+            raise
         if isinstance(model, EveryRankModule) and (report := model.method.report(model.model)):
             say(model.method.report_text(report))
             if self.trainer.is_global_zero:
@@ -50,6 +61,11 @@ class FitCommand(LightningCLI):
                 write_json(self.folder / f"{model.method.name}.json", content)
         if not self._trial:
             say(closing_words(self.folder, self.trainer, model))
+
+    def _has_lost_its_folder(self, error: Exception) -> bool:
+        """Whether the run's folder has gone, without which a logger fails; other processes have none."""
+        assert self.folder is not None
+        return isinstance(error, OSError) and process_rank() == 0 and not self.folder.is_dir()
 
     def run_name(self) -> str:
         """Name of the folder that runs of this kind share: what the data calls it, or the model's class."""
@@ -84,3 +100,19 @@ class FitCommand(LightningCLI):
             allowed = f"left out for {type(self.model).__name__}, which has no ranks"
             raise InputError("--init_from", allowed, place, "leave it out")
         say(start_from(self.model, place))
+
+
+@contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """No traceback of TensorBoard's thread where the disk is full: it raises the same again in the main thread."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not isinstance(args.exc_value, OSError):
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -15,7 +15,7 @@ from dylora.report.formats import Format, render
 from dylora.report.names import select
 from dylora.report.paper_tables import PaperTable
 from dylora.report.pivot import FIELDS, pivot
-from dylora.report.plot import draw_curves, save
+from dylora.report.plot import draw_curves, new_pictures, save
 from dylora.report.printed import TABLES, check_table
 from dylora.report.reference import find_reference
 from dylora.report.results import Epoch, Rates, Result, read_results, read_tuning
@@ -63,6 +63,8 @@ def report(arguments: Sequence[str]) -> None:
     """
     options = build_parser().parse_args(list(arguments))
     _check(options)
+    if options.plot is not None:
+        new_pictures(Path(options.plot))
     folders = [Path(name) for name in options.folders or [ROOT]]
     results, notes = read_results(folders, options.table, options.epoch, options.learning_rates)
     curves, missing = build_curves(results)

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dylora.errors import InputError
 from dylora.report.curves import Curves
+from dylora.whole_files import check_writable, whole_file
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
@@ -59,20 +60,30 @@ def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write the picture as PNG and as SVG, whatever the ending of the path.
+def new_pictures(path: Path) -> list[Path]:
+    """Where the picture goes, as PNG and as SVG, whatever the ending of the path.
 
     Raises:
-        InputError: If they cannot be written.
+        InputError: If one of them exists, or could not be written.
     """
     paths = [path.with_suffix(".png"), path.with_suffix(".svg")]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for written in paths:
-            figure.savefig(written, dpi=150)
-    except OSError as error:
-        given = f"{str(path)!r} ({error.strerror})"
-        raise InputError("--plot", "a file that can be written", given, "choose another place") from error
+    for found in paths:
+        if found.exists():
+            raise InputError("--plot", "a new file", f"{str(found)!r}, which exists", "choose another name")
+    check_writable("--plot", path.parent)
+    return paths
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write the picture as PNG and as SVG; nothing is written over.
+
+    Raises:
+        InputError: If one of them exists, or cannot be written.
+    """
+    paths = new_pictures(path)
+    for written in paths:
+        with whole_file(written) as file:
+            figure.savefig(file, dpi=150, format=written.suffix.removeprefix("."))
     return paths
 
 

@@ -1,6 +1,5 @@
 """Each example's outcome at each rank, as a run keeps it beside `rank_metrics.json`."""
 
-import os
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from dylora.errors import InputError
 from dylora.rank_curve.kept import KINDS, KeptOutcomes
 from dylora.runs.folders import cut_file
+from dylora.whole_files import whole_file
 
 OUTCOMES_FILE = "outcomes.npz"
 """Outcomes of the best epoch."""
@@ -54,11 +54,8 @@ def write_outcomes(path: Path, kept: KeptOutcomes, step: int) -> None:
         "split": kept.split,
         "index": kept.index,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, **content)
-    os.replace(partial, path)
 
 
 def read_outcomes(path: Path) -> OutcomesRecord:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dylora.errors import InputError
 from dylora.rank_curve.direction import higher_is_better
-from dylora.runs.folders import RUN_FILE, write_json
+from dylora.runs.folders import RUN_FILE, check_below, write_json
 
 FORMAT = 1
 METRICS_FILE = "rank_metrics.json"
@@ -80,7 +80,7 @@ def read_record(folder: Path) -> RunRecord | None:
     """The record of a run's folder; None if there is none.
 
     Raises:
-        InputError: If it is unreadable or of another format.
+        InputError: If it is unreadable, of another format, or names a folder outside the run's.
     """
     path = folder / RUN_FILE
     if not path.is_file():
@@ -98,6 +98,8 @@ def read_record(folder: Path) -> RunRecord | None:
     if not {"system", "task", "seed", "status"} <= content.keys() <= names:
         wrong = sorted(content.keys() - names) or "too few keys"
         raise InputError(str(path), "a run's record", f"one with {wrong}", "delete the run's folder")
+    if content.get("result") is not None:
+        check_below(f"{path}: result", str(content["result"]))
     return RunRecord(**content)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dylora.errors import InputError
+from dylora.runs.folders import check_below
 from dylora.runs.record import RunRecord, read_record
 from dylora.sweep.configuration import Settings, changes
 from dylora.sweep.file import Options, SweepFile, System, Tuning
@@ -117,7 +118,14 @@ def expand(sweep: SweepFile, name: str, root: Path, overrides: Mapping[str, Any]
         name: Its name, the folder that its runs share.
         root: Folder of all sweeps.
         overrides: Options of `fit` that win over those of the file.
+
+    Raises:
+        InputError: If a name leads out of the root.
     """
+    check_below("--name", name)
+    for argument, names in (("systems", sweep.systems), ("tasks", sweep.tasks)):
+        for each in names:
+            check_below(argument, each)
     tuning, runs = sweep.tuning, []
     for seed in sweep.seeds:
         for task, config in sweep.tasks.items():

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dylora.processes import INTERRUPTED
 from dylora.runs.record import RunRecord, read_record
+from dylora.signals import INTERRUPTED
 from dylora.sweep.engines import Results
 from dylora.sweep.expansion import Run, check_places
 from dylora.sweep.perform import is_finished

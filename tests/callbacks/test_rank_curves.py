@@ -84,3 +84,12 @@ def test_best_skips_an_epoch_that_is_not_a_number():
     curves = RankCurves(Path("x"), {})
     curves.history = [{"epoch": 1, "score": float("nan")}, {"epoch": 2, "score": 0.1}, {"epoch": 3, "score": 0.1}]
     assert curves.best["epoch"] == 2
+
+
+def test_no_folder_inside_a_checkpoint_is_followed(tmp_path):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "private" / "outcomes.npz").write_text("private")
+    curves = RankCurves(tmp_path / "new", {})
+    curves.load_state_dict({"history": "[]", "folder": str(tmp_path / "private")})
+    assert not list((tmp_path / "new").iterdir())
