@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from dylora.adapters.cuts import check_cut
+from dylora.cli.argument_texts import check_yaml_of
 from dylora.cli.classes import DEFAULTS
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
@@ -17,10 +18,11 @@ from dylora.cli.evaluation_commands import EvaluationCommands
 from dylora.cli.fit import ProgressBar, run_folder, run_loggers
 from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
+from dylora.cli.parsed_options import check_parsed
 from dylora.cli.parser import Parser
-from dylora.cli.plain_parser import fail
 from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
 from dylora.cli.templates import quoted_templates
+from dylora.cli.trainer_options import made_trainer, trainer_error
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
@@ -35,6 +37,7 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
         InputError: If the arguments are wrong.
     """
     command, *options = quoted_templates(complete_arguments(arguments))
+    check_yaml_of(options)
     run_cli(DyLoRACLI, command, options)
 
 
@@ -50,7 +53,7 @@ def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCL
     try:
         return cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
-        fail(f"--trainer: {error} Check the trainer's options.")
+        raise trainer_error(error, None) or error from error
 
 
 AnyCLI = TypeVar("AnyCLI", bound="DyLoRACLI")
@@ -122,6 +125,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the completed arguments; Lightning would warn that they are not those of the process."""
         self.config = parser.parse_args(args)
+        check_parsed(self.config.subcommand, self.config[self.config.subcommand])
 
     def _parse_ckpt_path(self) -> None:
         """Read the checkpoint before anything is built, so that an unusable one is refused at once.
@@ -174,12 +178,14 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
             callbacks.append(ProgressBar())
         if self.subcommand != "fit":
             logger = options.trainer.logger or False
-            return super().instantiate_trainer(logger=logger, enable_checkpointing=False, callbacks=callbacks, **kwargs)
+            more = {"logger": logger, "enable_checkpointing": False, "callbacks": callbacks, **kwargs}
+            return made_trainer(lambda: super(DyLoRACLI, self).instantiate_trainer(**more), options.trainer)
         self._check_training(options)
         folder = self.folder = run_folder(self._root_of_runs(options.trainer), self.run_name())
         callbacks += self._fit_callbacks(folder)
         logger = run_loggers(options.trainer.logger, folder)
-        return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
+        more = {"logger": logger, "callbacks": callbacks, **kwargs}
+        return made_trainer(lambda: super(DyLoRACLI, self).instantiate_trainer(**more), options.trainer)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}

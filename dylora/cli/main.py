@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from dylora.cli.argument_texts import check_encoding
 from dylora.cli.commands import COMMANDS, overview
 from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.plain_parser import fail
@@ -11,6 +12,8 @@ from dylora.errors import InputError
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
+_MODEL = ("warmup_ratio", "warmup_steps")
+_CHOICE = ("tolerance", "confidence")
 _RANK_SAMPLING = (
     *("distribution", "p", "weights", "objective", "frozen"),
     *("ordered_decay", "distillation", "polish", "compensation"),
@@ -40,12 +43,17 @@ def _as_option(argument: str) -> str:
         return f"--{argument}"
     if argument in _ADAPTER:
         return f"--model.adapter.{argument}"
+    if argument in _CHOICE:
+        return f"--{argument}"
+    if argument in _MODEL:
+        return f"--model.{argument}"
     return f"--rank_sampling.{argument}" if argument in _RANK_SAMPLING else argument
 
 
 def _run(arguments: list[str]) -> None:
     """Choose the command; each loads what it needs, for the training libraries take seconds to load."""
     command, rest = (arguments or ["none"])[0], arguments[1:]
+    check_encoding(arguments)
     if command in ("-h", "--help"):
         print(overview())
     elif command == "sweep":

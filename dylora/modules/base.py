@@ -15,11 +15,11 @@ from dylora.adapters.active_rank import rank_state
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import unread_pooler
-from dylora.adapters.optim import OptimizerName, linear_warmup
+from dylora.adapters.optim import OptimizerName, check_warmup, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.running_statistics import trained_buffers
 from dylora.backbones.identity import identify
-from dylora.errors import InputError
+from dylora.errors import InputError, check_at_least
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
 from dylora.modules.all_processes import take_from_first
@@ -46,13 +46,13 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
             adapters) or `FLOP` (factorised low-rank pruning). The last two are evaluated once, as rank
             `adapter.max_rank`.
         optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
-        learning_rate: Peak learning rate, above 0.
-        weight_decay: Decoupled weight decay of matrices, 0 or larger.
+        learning_rate: Peak learning rate, above 0 and at most 100.
+        weight_decay: Decoupled weight decay of matrices, from 0 to 1000.
         warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
         warmup_steps: Number of warm-up steps, in the place of the ratio.
         eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
             reached.
-        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
+        tolerance: How far, relative to the best rank, the chosen rank may lie behind, from 0 to 1; 0.01 is 1 %.
 
     Attributes:
         model: The backbone as the method made it.
@@ -90,7 +90,9 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         tolerance: float = 0.01,
     ) -> None:
         super().__init__()
-        self._check(learning_rate, weight_decay, eval_rows)
+        _check_rates(learning_rate, weight_decay, tolerance)
+        check_warmup(warmup_ratio, warmup_steps)
+        check_at_least("model", 1, eval_rows=eval_rows)
         method.check_optimizer(optimizer)
         self.model, self.method = model, deepcopy(method)
         self.method.prepare(model, adapter)
@@ -254,14 +256,14 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         if names:
             rank_zero_info(f"Adapters that no forward has reached, and that learn nothing: {', '.join(names)}.")
 
-    @staticmethod
-    def _check(learning_rate: float, weight_decay: float, eval_rows: int) -> None:
-        if not learning_rate > 0:
-            raise InputError("model.learning_rate", "above 0", learning_rate, "the paper uses 4e-4")
-        if not weight_decay >= 0:
-            raise InputError("model.weight_decay", "0 or more", weight_decay, "0 switches it off")
-        if eval_rows < 1:
-            raise InputError("model.eval_rows", "at least 1", eval_rows, "256 fits most machines")
+
+def _check_rates(learning_rate: float, weight_decay: float, tolerance: float) -> None:
+    if not 0 < learning_rate <= 100:
+        raise InputError("model.learning_rate", "above 0 and at most 100", learning_rate, "the paper uses 4e-4")
+    if not 0 <= weight_decay <= 1000:
+        raise InputError("model.weight_decay", "from 0 to 1000", weight_decay, "0 switches it off")
+    if not 0 <= tolerance <= 1:
+        raise InputError("model.tolerance", "from 0 to 1", tolerance, "0.01 allows 1 % relative")
 
 
 def check_precision(precision: str) -> None:
