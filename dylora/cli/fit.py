@@ -15,6 +15,7 @@ from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
 from dylora.callbacks.compare_cuts import CompareCuts, cut_words
 from dylora.callbacks.final_validation import ValidateFinalWeights
+from dylora.callbacks.finite_steps import FiniteSteps
 from dylora.callbacks.interrupt import SaveOnInterrupt
 from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.step_seed import StepSeed
@@ -97,11 +98,12 @@ def fit_callbacks(
         hyperparameters: What to list beside the figures.
         checkpoints: Whether the user wants any.
     """
+    finite = FiniteSteps(folder / CHECKPOINTS)
     if not isinstance(module, EveryRankModule):
         last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
-        return [SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else []
+        return [finite, *([SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else [])]
     curves = RankCurves(folder, hyperparameters)
-    callbacks: list[Callback] = [StepSeed(seed), curves, ValidateFinalWeights()]
+    callbacks: list[Callback] = [StepSeed(seed), finite, curves, ValidateFinalWeights()]
     if checkpoints and sweep_place(folder) is None:  # a sweep says itself which cuts it evaluates
         callbacks.append(CompareCuts(curves))
     if checkpoints:
@@ -149,6 +151,8 @@ def opening_words(folder: Path | None, module: LightningModule) -> str:
 def closing_words(folder: Path, trainer: Trainer, module: LightningModule) -> str:
     """The best epoch's table, the chosen rank, where the run lies and what can be done with it."""
     lines = _best_epoch(trainer, module) if isinstance(module, EveryRankModule) else []
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    lines += [words for each in callbacks if isinstance(each, FiniteSteps) and (words := each.words())]
     lines += [f"Run: {folder}"]
     if isinstance(module, EveryRankModule):
         lines += [f"Any rank:   python -m dylora validate --config {folder / CONFIG} --rank all"]

@@ -8,7 +8,7 @@ from dylora.cli.commands import COMMANDS, overview
 from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
-from dylora.errors import InputError
+from dylora.errors import DivergedError, InputError
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(list(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         fail(_as_option(error.argument) + str(error).removeprefix(error.argument))
+    except DivergedError as error:
+        fail(str(error), status=1)
 
 
 def _as_option(argument: str) -> str:

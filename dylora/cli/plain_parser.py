@@ -17,8 +17,8 @@ class PlainParser(ArgumentParser):
         fail(readable(message, self))
 
 
-def fail(message: str) -> NoReturn:
-    """Print one line on stderr, in the first process only, and exit with status 2."""
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Print one line on stderr, in the first process only, and exit with a status that is not 0."""
     if process_rank() == 0:
         sys.stderr.write(f"dylora: error: {' '.join(message.split())}\n")
-    sys.exit(2)
+    sys.exit(status)

@@ -113,7 +113,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         self.eval_ranks = tuple(rank_state(model).config.ranks)
         self.results = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
-        self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
+        self.losses = nn.ModuleDict({str(rank): MeanMetric(nan_strategy="disable") for rank in self.eval_ranks})
         self.outcomes = None
         self._keeper = None
         self._said = self._said_uncalled = False

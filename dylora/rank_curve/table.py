@@ -40,7 +40,8 @@ def table_row(
     'epoch 1       0.8000  0.9000    0.8500     2       2'
     """
     cells = [f"{_number(values[rank], 7):>8}" for rank in shown_ranks(sorted(values))]
-    choice = f"{summary.best_rank:>6}{summary.chosen_rank:>8}" if has_choice else ""
+    best, chosen = ("-" if rank is None else rank for rank in (summary.best_rank, summary.chosen_rank))
+    choice = f"{best:>6}{chosen:>8}" if has_choice else ""
     words = f"{_number(summary.mean, 9):>10}{choice}" if len(values) > 1 else ""
     return f"{first:<{width}}{''.join(cells)}{words}"
 
