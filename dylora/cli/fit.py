@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from typing_extensions import override
 
 from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
@@ -21,7 +22,7 @@ from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.step_seed import StepSeed
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.processes import process_rank
+from dylora.processes import process_rank, say
 from dylora.rank_curve.choice import RankChoice
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder, sweep_place
 
@@ -43,6 +44,22 @@ class SaveConfig(SaveConfigCallback):
         config.ckpt_path = None
         config.pop("init_from", None)
         self.parser.save(config, str(self.folder / CONFIG), skip_none=False, overwrite=True, multifile=False)
+
+
+class SayOpening(Callback):
+    """Say what is trained, once nothing is left to refuse.
+
+    Args:
+        folder: The run's folder; None for a trial.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say it."""
+        say(opening_words(self.folder, pl_module))
 
 
 class ProgressBar(TQDMProgressBar):

@@ -1,6 +1,7 @@
 """The commands `fit`, `validate`, `test` and `predict`, on Lightning's CLI, whatever model and data are chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -20,12 +21,12 @@ from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parsed_options import check_parsed
 from dylora.cli.parser import Parser
-from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
+from dylora.cli.run_arguments import EVALUATIONS, completed
 from dylora.cli.templates import quoted_templates
 from dylora.cli.trainer_options import made_trainer, trainer_error
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.processes import process_rank
+from dylora.processes import process_rank, say
 from dylora.runs.checkpoints import KEY, check_identity, read_checkpoint
 from dylora.runs.folders import ROOT, discard_run
 
@@ -36,12 +37,13 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
     Raises:
         InputError: If the arguments are wrong.
     """
-    command, *options = quoted_templates(complete_arguments(arguments))
+    found, note = completed(arguments)
+    command, *options = quoted_templates(found)
     check_yaml_of(options)
-    run_cli(DyLoRACLI, command, options)
+    run_cli(partial(DyLoRACLI, note=note), command, options)
 
 
-def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
+def run_cli(cli: "Callable[[Sequence[str]], AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
     """Run a subcommand of Lightning's CLI or of a class made of it, with the default model and data.
 
     Returns:
@@ -66,10 +68,12 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
 
     Args:
         arguments: The command and its options.
+        note: What to say before the command does its work, once nothing is left to refuse.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], note: str = "") -> None:
         self.folder = None
+        self._note = note
         self._trial = None
         try:
             super().__init__(
@@ -167,6 +171,8 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
             self._start_from(options.init_from)
         if self.subcommand in EVALUATIONS:
             self._choose_ranks(options)
+        if self._note:
+            say(self._note)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -23,10 +23,12 @@ def readable(message: str, parser: ArgumentParser) -> str:
     --trainer.devices: must be int, got two; --help describes it
     """
     option = option_of(message)
+    if several := _union(option, message):
+        return str(several)
     for pattern, told in _FORMS:
         if found := pattern.search(message):
             return str(told(option, found, parser))
-    return str(_union(option, message) or _another(option, message))
+    return str(_another(option, message))
 
 
 def option_of(message: str) -> str:
@@ -69,7 +71,7 @@ def _unknown_key(option: str, found: re.Match[str], parser: ArgumentParser) -> I
 
 
 def _expected(option: str, found: re.Match[str], parser: ArgumentParser) -> InputError:
-    return InputError(option, _type(found[1]), found[2].strip() or "nothing", HELP)
+    return InputError(option, _type(found[1]), found[2].partition("\n")[0].strip() or "nothing", HELP)
 
 
 def _missing_file(option: str, found: re.Match[str], parser: ArgumentParser) -> InputError:
@@ -96,7 +98,7 @@ def _union(option: str, message: str) -> InputError | None:
     errors = [line.strip().removeprefix("- ") for line in found[1].split("\n")] if found else []
     if not (found and errors and all(error.startswith("Expected a ") for error in errors)):
         return None
-    types = " or ".join(_type(error.removeprefix("Expected a ")) for error in errors)
+    types = " or ".join(dict.fromkeys(_type(error.removeprefix("Expected a ")) for error in errors))
     return InputError(option, types, found[2] or "nothing", HELP)
 
 

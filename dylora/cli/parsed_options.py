@@ -32,6 +32,8 @@ def check_parsed(command: str, options: Namespace) -> None:
     for group in ("model", "data"):
         if options.get(group):
             _check_groups(group, arguments(options, group), class_at(options[group].class_path))
+    if not options.get("data") and issubclass(class_at(options.model.class_path), EveryRankModule):
+        raise InputError("--data", "a data module", "null", "leave it out, or choose one")
     _check_seed(options.seed_everything)
     check_trainer(options.trainer, command)
     _check_checkpoint(command, options)

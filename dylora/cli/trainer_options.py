@@ -17,7 +17,8 @@ MOST_PROCESSES_A_CORE = 8
 _AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps", "num_nodes")
 _NOT_NOTHING = ("max_epochs", "max_steps", "limit_train_batches", "val_check_interval")
 _OPTIONS = sorted(inspect.signature(Trainer).parameters, key=len, reverse=True)
-_NAMED = re.compile(rf"\b({'|'.join(_OPTIONS)})\b")
+_NAMED = re.compile(rf"`(?:Trainer\()?({'|'.join(_OPTIONS)})\b|\b({'|'.join(_OPTIONS)})(?==)|value \S+ for (\w+),")
+"""How Lightning's messages name an option: `devices`, `Trainer(devices=…)`, devices=…."""
 
 
 def check_trainer(options: Any, command: str) -> None:  # noqa: ANN401 (jsonargparse's namespace)
@@ -58,7 +59,7 @@ def trainer_error(error: Exception, options: Any) -> InputError | None:  # noqa:
     found = _NAMED.search(text)
     if found is None and not isinstance(error, MisconfigurationException):
         return None
-    name = found[1] if found else "accelerator" if "backend" in text else None
+    name = found[found.lastindex or 0] if found else "accelerator" if "backend" in text else None
     value = options.get(name, "another value") if options and name else "another value"
     return InputError(f"--trainer.{name}" if name else "--trainer", "what Lightning accepts", value, text)
 

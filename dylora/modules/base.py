@@ -152,6 +152,17 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         """Names of the classes in the order of their ids; empty where there are none."""
         return ()
 
+    @override
+    def setup(self, stage: str) -> None:
+        """Refuse data whose tokens the model has no vectors for."""
+        super().setup(stage)
+        tokenizer = getattr(self._datamodule(), "tokenizer", None)
+        vectors = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+        if tokenizer is not None and vectors is not None and len(tokenizer) > vectors:
+            given = f"{len(tokenizer)} of them in {self.identity['backbone']['name']!r}"
+            fix = "use the tokenizer and the config.json that belong to the weights"
+            raise InputError("model.backbone", f"a tokenizer of at most {vectors} tokens", given, fix)
+
     def on_fit_start(self) -> None:
         """Put the backbone's own dropout into training mode, wherever it comes from."""
         check_precision(str(self.trainer.precision))
@@ -246,8 +257,11 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
 
     def _facts_of_data(self) -> dict[str, Any]:
         """Where the data cuts its rows and what its prompts are, so that whoever predicts later does the same."""
-        data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
+        data = self._datamodule()
         return {"limits": dict(getattr(data, "input_limits", {})), "text_form": dict(getattr(data, "text_form", {}))}
+
+    def _datamodule(self) -> object:
+        return getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
 
     def _say_if_uncalled(self) -> None:
         """Say once which adapted layers nothing has reached."""

@@ -141,6 +141,57 @@ def test_a_configuration_that_does_not_exist(refused):
     assert "nowhere.yaml" in refused("fit", "--config", "nowhere.yaml")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"model: \xff", "c.yaml: must be a text in UTF-8, got other bytes at place 7"),
+        (b"a: &a [*a]", "c.yaml: must be a document with an end"),
+        (b"[" * 3000, "c.yaml: must be nested at most 50 levels deep"),
+        (
+            b"trainer:\n  max_epochs: 1\n  max_epochs: 2",
+            "c.yaml: must be without repeated keys, got 'max_epochs' twice",
+        ),
+        (b"", "c.yaml: must be options with their values, got nothing"),
+        (b"[1, 2]", "c.yaml: must be options with their values, got a list"),
+        (b"1: 2", "c.yaml: must be options with their values, got the key 1"),
+        (
+            b"trainer: {max_epoch: 1}",
+            "trainer.max_epoch: must be one of the keys of a configuration of fit, got an unk",
+        ),
+        (b"trainr: {max_epochs: 1}", "got an unknown one; did you mean trainer.max_epochs?"),
+        (b"model: {adapter: {max_rnk: 1}}", "has no such option; did you mean --model.adapter.max_rank?"),
+        (b"model: {adapter: 5}", "--model.adapter: must be options with their values, got 5"),
+        (b"trainer: 5", "--trainer: must be options with their values, got 5"),
+        (b"model: null", "--model: must be options with their values, got null"),
+        (b"set: [1]", "set: must be one of the keys"),
+        (b"set: e2e\nmodel: 5", "model: must be options with their values, got 5"),
+        (b"model: !!python/object/apply:os.system [ls]", "c.yaml: must be YAML of plain values, got line 1, column 8"),
+    ],
+)
+def test_configurations(refused, tmp_path, content, words):
+    (tmp_path / "c.yaml").write_bytes(content)
+    assert words in refused("fit", "--config", "c.yaml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml"]
+
+
+def test_a_file_that_a_configuration_names_is_read_within_the_same_limits(refused, tmp_path):
+    (tmp_path / "inner.yaml").write_text("max_epochs: 1\nmax_epochs: 2")
+    (tmp_path / "c.yaml").write_text("trainer: inner.yaml")
+    assert "must be without repeated keys" in refused("fit", "--config", "c.yaml")
+
+
+@pytest.mark.parametrize("command", ["validate", "predict"])
+def test_an_adapter_that_nothing_trained_is_not_evaluated(run, refused, command):
+    line = refused(command, "--config", run / "config.yaml", "--ckpt_path", "null")
+    assert f"--ckpt_path: must be a trained checkpoint for {command}, got null, an untrained adapter" in line
+
+
+@pytest.mark.parametrize("rank", ["9" * 5000, "\u0663", "", "1,,2"])
+def test_nothing_is_printed_before_the_line(run, refused, capsys, rank):
+    assert "--rank: must be" in refused("validate", "--rank", rank)
+    assert capsys.readouterr().out == ""
+
+
 def test_no_command_or_an_unknown_one(refused):
     assert "train" in refused("train")
     assert "fit" in refused()
