@@ -26,7 +26,7 @@ from dylora.cli.templates import quoted_templates
 from dylora.cli.trainer_options import made_trainer, trainer_error
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.processes import process_rank, say
+from dylora.processes import process_rank
 from dylora.runs.checkpoints import KEY, check_identity, read_checkpoint
 from dylora.runs.folders import ROOT, discard_run
 
@@ -171,8 +171,6 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
             self._start_from(options.init_from)
         if self.subcommand in EVALUATIONS:
             self._choose_ranks(options)
-        if self._note:
-            say(self._note)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
