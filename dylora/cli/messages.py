@@ -98,10 +98,8 @@ def _union(option: str, message: str) -> InputError | None:
     errors = [line.strip().removeprefix("- ") for line in found[1].split("\n")] if found else []
     if not (found and errors and all(error.startswith("Expected a ") for error in errors)):
         return None
-    types = " or ".join(
-        dict.fromkeys(_type(error.removeprefix("Expected a ").partition(". Got value")[0]) for error in errors)
-    )
-    return InputError(option, types, found[2] or "nothing", HELP)
+    types = [_type(error.removeprefix("Expected a ").partition(". Got value")[0]) for error in errors]
+    return InputError(option, " or ".join(dict.fromkeys(types)), found[2] or "nothing", HELP)
 
 
 def _another(option: str, message: str) -> InputError:
