@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from dylora.errors import InputError
+
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -27,7 +29,7 @@ def load_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = 
     except RecursionError:
         raise json.JSONDecodeError("Nested too deeply", text, 0) from None
     except ValueError as error:
-        if isinstance(error, json.JSONDecodeError):
+        if isinstance(error, json.JSONDecodeError | InputError):  # the second from `pairs`
             raise
         raise json.JSONDecodeError("A number of too many digits", text, 0) from None
     if found := _ESCAPED_SURROGATE.search(text):
