@@ -7,6 +7,7 @@ from transformers import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, AutoConfig
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
+from dylora.backbones.hub import check_hub
 from dylora.errors import InputError
 
 
@@ -37,10 +38,11 @@ def architecture_of(backbone: str, gguf_file: str | None = None) -> Architecture
     """
     source = str(Path(resolve_backbone(backbone)).expanduser())
     gguf = {} if gguf_file is None else {"gguf_file": gguf_file}
+    check_hub(source)
     try:
         with hub_logs.quiet():
             config = AutoConfig.from_pretrained(source, **gguf)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the libraries raise about a file that is no configuration
         allowed = "a folder with config.json, or a hub name that can be reached or lies in the cache"
         fix = f"put the backbone's config.json there or check the name {hub_logs.OFFLINE_FIX}"
         raise InputError("model.backbone", allowed, backbone, fix) from error

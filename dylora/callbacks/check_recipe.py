@@ -34,8 +34,8 @@ def check_options(sampling: "RankSamplingCallback") -> None:
     if sampling.distillation.weight and objective == "summation":
         fix = "use objective: mixed, which has the same expected gradient"
         raise InputError("rank_sampling.distillation.weight", "0 with summation", sampling.distillation.weight, fix)
-    if not sampling.compensation >= 1:
-        raise InputError("rank_sampling.compensation", "1 or more", sampling.compensation, "1 switches it off")
+    if not 1 <= sampling.compensation <= 1000:
+        raise InputError("rank_sampling.compensation", "from 1 to 1000", sampling.compensation, "1 switches it off")
     if sampling.seed < 0:
         raise InputError("rank_sampling.seed", "0 or larger", sampling.seed, "choose another seed")
 

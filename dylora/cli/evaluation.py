@@ -47,6 +47,8 @@ def choice_words(run: Path, checkpoint: Path, kind: Cut | None, module: EveryRan
         return f"Rank chosen on validation: none, {run} has no validation of {of}"
     by_figures = summarise(curve, module.tolerance, module.higher_is_better).chosen_rank
     chosen = validated_choice(run, checkpoint.name, step, kind) or by_figures
+    if chosen is None:
+        return f"Rank chosen on validation: none, the validation of {checkpoint.name} gave no number"
     words = f"Rank chosen on validation: {chosen} ({module.monitor} {curve[chosen]:.4f} there)"
     if chosen not in module.eval_ranks:
         return f"{words}; it is not among the ranks that were asked for"

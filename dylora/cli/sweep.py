@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.adapters.cuts import CUTS
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.report.printed import TABLES
 from dylora.runs.folders import ROOT
 from dylora.runs.record import read_record
+from dylora.runs.yaml_text import parse_yaml
 from dylora.sweep import engines
 from dylora.sweep.configuration import Settings, deciding, devices
 from dylora.sweep.expansion import Run, check_places, choose, expand
@@ -67,6 +66,10 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
     options = build_parser().parse_args(list(arguments))
     path = Path(options.file)
     experiment = _experiment(path, options)
+    if options.name is not None and not options.name.strip():
+        raise InputError("--name", "a name", "an empty one", "leave it out for that of the file")
+    if Path(options.root).exists() and not Path(options.root).is_dir():
+        raise InputError("--root", "a folder", f"{options.root!r}, which is a file", "give another one")
     name = options.name or (f"{path.stem}-{options.preset}" if options.preset else path.stem)
     overrides = pairs("--set", options.set)
     engine = _engine(options, main, Path(options.root) / name)
@@ -99,10 +102,10 @@ def resolve_options(runs: Sequence[Run], main: Main, path: str) -> list[Run]:
         if (run.system, run.task) in found:
             continue
         status, text, message = _carried_out([*run.command, "--print_config"], main)
+        where = f"{path}: system {run.system}, task {run.task}"
         if status:
-            where = f"{path}: system {run.system}, task {run.task}"
             raise InputError(where, "options that fit takes", message, "correct the file or --set")
-        settings = found[run.system, run.task] = deciding(yaml.safe_load(text))
+        settings = found[run.system, run.task] = deciding(parse_yaml(text, where))
         if trial := settings.get("trainer.fast_dev_run"):
             fix = "set trainer.max_steps and trainer.limit_val_batches for a short sweep"
             raise InputError("trainer.fast_dev_run", "false in a sweep: a trial keeps no figures", trial, fix)
@@ -123,7 +126,7 @@ def pairs(option: str, items: Sequence[str]) -> dict[str, Any]:
         key, sign, value = item.partition("=")
         if not sign or not key:
             raise InputError(option, "KEY=VALUE", repr(item), f"write {option} trainer.max_epochs=2")
-        found[key.removeprefix("--")] = yaml.safe_load(value)
+        found[key.removeprefix("--")] = parse_yaml(value, f"{option} {key}")
     return found
 
 

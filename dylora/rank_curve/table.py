@@ -46,7 +46,9 @@ def table_row(
     'epoch 1       0.8000  0.9000    0.8500     2       2'
     """
     cells = [f"{_number(values[rank], 7):>8}" for rank in shown_ranks(sorted(values))]
-    choice = f"{summary.best_rank:>6}{summary.chosen_rank if chosen is None else chosen:>8}" if has_choice else ""
+    evidence = summary.chosen_rank if chosen is None else chosen
+    best, shown = ("-" if rank is None else rank for rank in (summary.best_rank, evidence))
+    choice = f"{best:>6}{shown:>8}" if has_choice else ""
     words = f"{_number(summary.mean, 9):>10}{choice}" if len(values) > 1 else ""
     return f"{first:<{width}}{''.join(cells)}{words}"
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dylora.errors import InputError
 from dylora.rank_curve.direction import higher_is_better
@@ -87,7 +87,7 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(str(path), "JSON", f"a file that is not ({error})", "delete the run's folder") from error
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != FORMAT:
@@ -100,7 +100,22 @@ def read_record(folder: Path) -> RunRecord | None:
         raise InputError(str(path), "a run's record", f"one with {wrong}", "delete the run's folder")
     if content.get("result") is not None:
         check_below(f"{path}: result", str(content["result"]))
+    for name, value in content.items():
+        if not isinstance(value, _KINDS[name]) or (name == "status" and value not in get_args(Status)):
+            raise InputError(
+                str(path), "a run's record", f"one whose {name} is {value!r:.60}", "delete the run's folder"
+            )
     return RunRecord(**content)
+
+
+_TEXTS = ("sweep", "system", "label", "task", "status", "version", "started")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_TEXTS, (str,)),
+    **dict.fromkeys(("table", "result", "error", "finished"), (str, type(None))),
+    **dict.fromkeys(("seconds", "evaluation_seconds"), (int, float)),
+    **dict.fromkeys(("overrides", "settings"), (dict,)),
+    **{"seed": (int,), "rank": (int, type(None)), "learning_rate": (int, float, type(None)), "command": (list,)},
+}
 
 
 def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:

@@ -6,12 +6,12 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.errors import InputError
+from dylora.runs.yaml_text import read_yaml
 
 Options = dict[str, Any]
 T = TypeVar("T")
+_LARGEST_RATE = 100
 PAPER_SEEDS = (10, 42, 4242, 1010)
 
 
@@ -110,14 +110,7 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         InputError: Naming the key, if one is unknown, missing or has a wrong value.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        given = f"{str(path)!r} ({error.strerror})"
-        raise InputError("FILE", "a sweep file", given, "check the path, experiments/ has some") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(str(path), "YAML", str(error), "see docs/sweeps.md") from error
-    return _sweep(content, f"{path}:", path.parent)
+    return _sweep(read_yaml(path, "FILE"), f"{path}:", path.parent)
 
 
 def _resized(system: System, preset: Preset) -> System:
@@ -214,8 +207,10 @@ def _numbers(value: object, where: str) -> tuple[float, ...]:
         numbers = tuple(float(item) for item in _sequence(value, where))  # YAML reads 4e-4 as a text
     except (TypeError, ValueError):
         numbers = (0.0,)
-    if not all(number > 0 for number in numbers) or len(set(numbers)) < len(numbers):
-        raise InputError(where, "a list of different numbers above 0", str(value), "write [4e-4, 1e-3]")
+    if not all(0 < number <= _LARGEST_RATE for number in numbers) or len(set(numbers)) < len(numbers):
+        raise InputError(
+            where, f"a list of different numbers above 0, at most {_LARGEST_RATE}", str(value), "write [4e-4, 1e-3]"
+        )
     return numbers
 
 
@@ -228,6 +223,8 @@ def _sequence(value: object, where: str) -> list[Any]:
 def _mapping(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(where.rstrip(":"), "a mapping of keys to values", repr(value), "see docs/sweeps.md")
+    if any(not str(key).strip() for key in value):
+        raise InputError(where.rstrip(":"), "a mapping of names to values", "an empty name", "name it")
     return {str(key): item for key, item in value.items()}
 
 

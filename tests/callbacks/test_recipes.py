@@ -249,7 +249,7 @@ def test_with_row_exact_steps_rows_that_were_never_trained_keep_their_bits(fit, 
     [
         ({"objective": "mixed", "frozen": True}, "frozen: must be false with a rank for each row, a sort or compens"),
         ({"compensation": 2.0, "frozen": True}, "frozen: must be false with a rank for each row, a sort or compensat"),
-        ({"compensation": 0.5}, "compensation: must be 1 or more, got 0.5"),
+        ({"compensation": 0.5}, "compensation: must be from 1 to 1000, got 0.5"),
         ({"objective": "mixed", "polish": SortAndPolish(0.5)}, "objective: must be left out with polish.sort_at"),
         ({"objective": "summation", "distillation": Distillation(0.5)}, "distillation.weight: must be 0 with summatio"),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dylora.data.sources.json_text import load_json
 from dylora.data.sources.table import Table
 from dylora.errors import InputError
 
@@ -184,7 +185,7 @@ def parse_messages(value: Any, where: str) -> tuple[Message, ...]:  # noqa: ANN4
     given = value
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = load_json(value)
         except json.JSONDecodeError:
             value = None
     fits = isinstance(value, list) and value and all(_is_message(message) for message in value)
