@@ -57,7 +57,8 @@ def check_recipe(sampling: "RankSamplingCallback", module: EveryRankModule) -> N
         name = next(name for name, is_used in used.items() if is_used)
         given = f"on with method {module.method.name}"
         raise InputError(f"rank_sampling.{name}", "left out for a model without adapters", given, "leave it out")
-    objective = sampling.polish.objective if sorts else sampling.objective
+    polishes = sorts and sampling.polish.sort_at != 1
+    objective = sampling.polish.objective if polishes else sampling.objective
     if objective in _PER_ROW and module.optimizer_name == "row_exact_adamw":
         given = f"row_exact_adamw with a rank for each row ({objective})"
         fix = "set it to adamw: such a step trains all rows of the factors"

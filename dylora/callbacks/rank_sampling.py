@@ -30,11 +30,11 @@ class RankSamplingCallback(Callback):
 
     Args:
         recipe: What the options below are where nothing is said of them. `ordered`: a LoRA of the largest rank with a
-            decoupled ordered decay, its components sorted at 60 % of the steps, then half-batches that train lower
-            ranks too. `dylora`: one drawn rank a step, the paper's Algorithm 1. `lora`: the largest rank alone.
+            decoupled ordered decay, its components sorted when training ends. `dylora`: one drawn rank a step, the
+            paper's Algorithm 1. `lora`: the largest rank alone.
         distribution: Law of the ranks: `uniform` (the paper's), `geometric`, `weights`, or `max_rank`, the largest rank
             at every step. Null takes that of the recipe: `max_rank` for `lora`, else `uniform`; under `ordered` it is
-            that of the steps after the sort.
+            that of the steps behind a sort before the end.
         p: Parameter of the geometric law, inside (0, 1); the paper uses 0.15.
         weights: One non-negative number for each rank, for the distribution `weights`.
         objective: `individual` trains one drawn rank a step; `summation` (nested dropout) trains all ranks at every
@@ -77,7 +77,7 @@ class RankSamplingCallback(Callback):
         self.compensation = compensation
         check_options(self)
         self._scale = LossScale()
-        self._sorted = False
+        self._sorted_step: int | None = None
         self._step = self._rows_before = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -118,12 +118,12 @@ class RankSamplingCallback(Callback):
         state: dict[str, Any] = {}
         if self.ordered_decay.in_loss:
             state |= {"loss_total": self._scale.total, "losses": self._scale.count}
-        return state | ({"sorted": self._sorted} if self.polish.sort_at is not None else {})
+        return state | ({"sorted_step": self._sorted_step} if self.polish.sort_at is not None else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it back; a run that was not trained so begins with it."""
         self._scale.total, self._scale.count = state_dict.get("loss_total", 0.0), state_dict.get("losses", 0)
-        self._sorted = state_dict.get("sorted", False)
+        self._sorted_step = state_dict.get("sorted_step", 0 if state_dict.get("sorted") else None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell module and optimizer of what belongs to them."""
@@ -141,6 +141,16 @@ class RankSamplingCallback(Callback):
             if decay.decoupled:
                 updated = (lambda: state.updated_rows) if row_exact else None
                 decay_after_steps(optimizer, decay.decoupled, decay.shape, updated)
+
+        if self.polish.sort_at == 1 and self._sorted_step != self._sort_step:
+            self._sorted_step = None  # resumed for more steps
+            if trainer.global_step > 0:  # it may have been stopped behind the last one
+                self._sort_at_the_end(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ANN401
+        """Sort behind the last step, before the validation that may follow."""
+        assert isinstance(pl_module, EveryRankModule)
+        self._sort_at_the_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave nothing in the module."""
@@ -181,12 +191,17 @@ class RankSamplingCallback(Callback):
         """That of the current step; None before the sort, where all is at `max_rank`."""
         if self.polish.sort_at is None:
             return self.objective
-        return self.polish.objective if self._sorted else None
+        return None if self._sorted_step is None else self.polish.objective
 
     def _sort_if_due(self, trainer: Trainer, module: EveryRankModule) -> None:
-        if self._sort_step is not None and not self._sorted and self._step >= self._sort_step:
+        if self._sort_step is not None and self._sorted_step is None and self._step >= self._sort_step:
             sort_in_training(trainer, module, self.polish, self.seed)
-            self._sorted = True
+            self._sorted_step = self._sort_step
+
+    def _sort_at_the_end(self, trainer: Trainer, module: EveryRankModule) -> None:
+        self._step = trainer.global_step
+        if self.polish.sort_at == 1:
+            self._sort_if_due(trainer, module)
 
     def _ranks_of_rows(self, trainer: Trainer, batch: Any, *, half_batch: bool) -> Tensor:  # noqa: ANN401
         """The ranks of this process's rows; the processes take turns in the order of the data, as samplers do."""

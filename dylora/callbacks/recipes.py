@@ -11,7 +11,7 @@ from dylora.errors import InputError
 Recipe = Literal["ordered", "dylora", "lora"]
 
 _DECAY = 0.3
-_SORT_AT = 0.6
+_SORT_AT = 1.0
 
 
 def check_name(recipe: str) -> None:
@@ -42,5 +42,5 @@ def ordered_decay(recipe: Recipe, chosen: OrderedDecay) -> OrderedDecay:
 
 
 def polish(recipe: Recipe, chosen: SortAndPolish) -> SortAndPolish:
-    """The sort, at the recipe's share of the steps where none is chosen."""
+    """The sort, at the recipe's share of the steps where none is chosen: their end."""
     return replace(chosen, sort_at=_SORT_AT) if recipe == "ordered" and chosen.sort_at is None else chosen

@@ -28,8 +28,8 @@ class SortAndPolish:
     `alpha/max_rank`.
 
     Attributes:
-        sort_at: Share of the optimizer steps before the sort, inside (0, 1). Null takes that of the recipe: 0.6 for
-            `ordered`, else no sort.
+        sort_at: Share of the optimizer steps before the sort, above 0 and at most 1. At 1 nothing is polished: the
+            adapter is sorted behind the last step, before it is validated and kept. Null takes that of the recipe.
         sort_by: `two-sided`, by what dropping a component costs, or `svd`, by its singular value alone.
         examples: Training examples that `two-sided` gathers its statistics on, 1 or more, drawn by the seed.
         objective: The objective after the sort, as `rank_sampling.objective`; before it every step is at `max_rank`.
@@ -45,8 +45,8 @@ class SortAndPolish:
 
     def __post_init__(self) -> None:
         option = "rank_sampling.polish"
-        if self.sort_at is not None and not 0 < self.sort_at < 1:
-            raise InputError(f"{option}.sort_at", "inside (0, 1)", self.sort_at, "null leaves it to the recipe")
+        if self.sort_at is not None and not 0 < self.sort_at <= 1:
+            raise InputError(f"{option}.sort_at", "above 0 and at most 1", self.sort_at, "null leaves it to the recipe")
         if self.sort_by not in ("two-sided", "svd"):
             raise InputError(f"{option}.sort_by", "two-sided or svd", repr(self.sort_by), "choose one of them")
         if self.examples < 1:

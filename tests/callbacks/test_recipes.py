@@ -203,6 +203,41 @@ def test_the_sort_leaves_the_function_at_max_rank_the_moments_and_the_learning_r
     assert [seen[0] if isinstance(seen[0], int) else "rows" for seen in module.seen] == [4] * 6 + ["rows"] * 6
 
 
+@pytest.mark.parametrize("by", ["svd", "two-sided"])
+def test_at_the_end_the_trained_lora_is_sorted_before_it_is_validated(fit, make_module, by):
+    """Training is that of the LoRA to the bit; what is validated last, and kept, is its cut at every rank."""
+    plain, ours, validated = make_module(), make_module(), []
+
+    class Watch(Callback):
+        def on_validation_start(self, trainer, pl_module):
+            validated.append(_trained(pl_module))
+
+    fit(StepSeed(3), RankSamplingCallback("lora"), model=plain)
+    polish = SortAndPolish(sort_at=1, sort_by=by, examples=8)
+    callback = RankSamplingCallback("lora", polish=polish)
+    trainer = fit(StepSeed(3), Watch(), callback, model=ours, validate=True)
+    assert [seen[0] for seen in ours.seen] == [4] * 12
+    sort_in_training(trainer, plain, polish, callback.seed)
+    expected = _trained(plain)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in validated[-1].items())
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in _trained(ours).items())
+    assert any(not torch.equal(tensor, expected[name]) for name, tensor in validated[0].items())
+
+
+def test_a_run_that_goes_on_behind_its_sort_trains_and_is_sorted_again(fit, make_module, tmp_path):
+    module, again = make_module(), make_module()
+    polish = SortAndPolish(sort_at=1, sort_by="svd")
+    trainer = fit(RankSamplingCallback("lora", polish=polish), model=module, max_epochs=1)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    callback = RankSamplingCallback("lora", polish=polish)
+    fit(callback, model=again, max_epochs=2, ckpt_path=tmp_path / "one.ckpt")
+    assert [seen[0] for seen in again.seen] == [4] * 6
+    assert callback.state_dict() == {"sorted_step": 12}
+    for pair in _pairs(again):
+        gram = (pair.lora_B.T @ pair.lora_B).detach()
+        assert torch.allclose(gram, torch.diag(gram.diagonal()), atol=1e-6 * float(gram.max()) + 1e-12)
+
+
 def test_a_pair_that_is_still_zero_is_not_sorted_to_death(fit, make_module):
     module = make_module()
     fit(
@@ -265,7 +300,7 @@ def test_options_that_do_not_go_together(options, message):
         (lambda: OrderedDecay(in_loss=-1), "in_loss: must be 0 or more, got -1"),
         (lambda: OrderedDecay(decoupled=math.inf), "decoupled: must be 0 or more, got inf"),
         (lambda: OrderedDecay(shape="cubic"), "shape: must be one of linear, sqrt, log, quadratic"),
-        (lambda: SortAndPolish(sort_at=1.0), r"sort_at: must be inside \(0, 1\), got 1.0"),
+        (lambda: SortAndPolish(sort_at=1.1), "sort_at: must be above 0 and at most 1, got 1.1"),
         (lambda: SortAndPolish(sort_by="prefix"), "sort_by: must be two-sided or svd"),
         (lambda: SortAndPolish(examples=0), "examples: must be 1 or more, got 0"),
     ],

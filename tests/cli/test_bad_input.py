@@ -66,7 +66,7 @@ def test_ranks_outside_the_adapters(run, refused, rank):
         ({"rank_sampling.distribution": "zipf"}, "zipf"),
         ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,-1,1,1]"}, "got -1"),
         ({"rank_sampling.distribution": "weights", "rank_sampling.weights": "[1,1]"}, "must be 4 numbers"),
-        ({"rank_sampling.polish.sort_at": 1.5}, "rank_sampling.polish.sort_at: must be inside (0, 1), got 1.5"),
+        ({"rank_sampling.polish.sort_at": 1.5}, "rank_sampling.polish.sort_at: must be above 0 and at most 1, got 1.5"),
         (
             {"rank_sampling.objective": "mixed", "model.optimizer": "row_exact_adamw"},
             "model.optimizer: must be adamw, got row_exact_adamw with a rank for each row (mixed)",
