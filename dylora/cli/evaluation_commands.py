@@ -25,9 +25,12 @@ from dylora.whole_files import check_writable
 class EvaluationCommands(LightningCLI):
     """Lightning's CLI with evaluation at chosen ranks of the checkpoint of a run."""
 
+    _note: str
+
     def validate(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
         kind = self._cut()
+        self._say_note()
         with _stopped_by_signals():
             self.trainer.validate(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
@@ -41,6 +44,7 @@ class EvaluationCommands(LightningCLI):
     def test(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on a labelled test split, show the rank validation chose, and keep the texts."""
         kind = self._cut()
+        self._say_note()
         with _stopped_by_signals():
             self.trainer.test(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
@@ -63,6 +67,7 @@ class EvaluationCommands(LightningCLI):
         if isinstance(model, EveryRankModule):
             check_writable("--output", folder)
             self.trainer.callbacks.append(collected)  # type: ignore[attr-defined]
+        self._say_note()
         with _stopped_by_signals():
             self.trainer.predict(model, **options, return_predictions=False)
         if not self.trainer.is_global_zero or not isinstance(model, EveryRankModule):
@@ -71,6 +76,11 @@ class EvaluationCommands(LightningCLI):
             say(f"Written: {path}")
         for path in submission.write(collected.records) if submission else ():
             say(f"Written: {path}")
+
+    def _say_note(self) -> None:
+        """Name the run that the command line did not, now that nothing is left to refuse."""
+        if self._note:
+            say(self._note)
 
     def _choose_ranks(self, options: Any) -> None:  # noqa: ANN401
         """Set the ranks to evaluate, and refuse what the model cannot do."""

@@ -17,12 +17,13 @@ from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
 from dylora.callbacks.compare_cuts import CompareCuts, cut_words
 from dylora.callbacks.final_validation import ValidateFinalWeights
+from dylora.callbacks.finite_steps import FiniteSteps
 from dylora.callbacks.interrupt import SaveOnInterrupt
 from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.step_seed import StepSeed
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.processes import process_rank
+from dylora.processes import process_rank, say
 from dylora.rank_curve.choice import RankChoice
 from dylora.runs.checkpoint_io import WholeCheckpoints
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder, sweep_place
@@ -52,6 +53,22 @@ class SaveConfig(SaveConfigCallback):
         config.ckpt_path = None
         config.pop("init_from", None)
         write_whole(self.folder / CONFIG, self.parser.dump(config, skip_none=False))
+
+
+class SayOpening(Callback):
+    """Say what is trained, once nothing is left to refuse.
+
+    Args:
+        folder: The run's folder; None for a trial.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say it."""
+        say(opening_words(self.folder, pl_module))
 
 
 class ProgressBar(TQDMProgressBar):
@@ -107,11 +124,12 @@ def fit_callbacks(
         hyperparameters: What to list beside the figures.
         checkpoints: Whether the user wants any.
     """
+    finite = FiniteSteps(folder / CHECKPOINTS)
     if not isinstance(module, EveryRankModule):
         last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
-        return [SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else []
+        return [finite, *([SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else [])]
     curves = RankCurves(folder, hyperparameters)
-    callbacks: list[Callback] = [StepSeed(seed), curves, ValidateFinalWeights()]
+    callbacks: list[Callback] = [StepSeed(seed), finite, curves, ValidateFinalWeights()]
     if checkpoints and sweep_place(folder) is None:  # a sweep says itself which cuts it evaluates
         callbacks.append(CompareCuts(curves))
     if checkpoints:
@@ -183,6 +201,8 @@ def opening_words(folder: Path | None, module: LightningModule) -> str:
 def closing_words(folder: Path, trainer: Trainer, module: LightningModule) -> str:
     """The best epoch's table, the chosen rank, where the run lies and what can be done with it."""
     lines = _best_epoch(trainer, module) if isinstance(module, EveryRankModule) else []
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    lines += [words for each in callbacks if isinstance(each, FiniteSteps) and (words := each.words())]
     lines += [f"Run: {folder}"]
     if isinstance(module, EveryRankModule):
         lines += [f"Any rank:   python -m dylora validate --config {folder / CONFIG} --rank all"]
@@ -202,7 +222,7 @@ def _best_epoch(trainer: Trainer, module: EveryRankModule) -> list[str]:
     return [
         "",
         f"Best epoch ({module.monitor}, by the area under the rank curve):",
-        final_table(best, module.monitor),
+        final_table(best, module.monitor, choice),
         words,
         *_cuts(trainer),
     ]

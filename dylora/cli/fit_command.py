@@ -11,19 +11,18 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 
-from dylora.adapters.active_rank import rank_state
-from dylora.callbacks.check_recipe import check_recipe
 from dylora.cli.fit import (
     SaveConfig,
+    SayOpening,
     check_end,
     closing_words,
     fit_callbacks,
     flatten,
     interrupted_words,
-    opening_words,
     stopped_by_the_disk,
 )
 from dylora.cli.initial import start_from
+from dylora.cli.trainer_options import trainer_error
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
 from dylora.processes import process_rank, say
@@ -45,10 +44,11 @@ class FitCommand(LightningCLI):
     def fit(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Train; afterwards show the best epoch's table and where the run lies."""
         assert self.folder is not None
-        say(opening_words(None if self._trial else self.folder, model))
         try:
             with _quiet_writers():
                 self.trainer.fit(model, **options)
+        except (ValueError, TypeError) as error:
+            raise trainer_error(error, self.config_init["fit"].trainer) or error from error
         except SystemExit:
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(INTERRUPTED)
@@ -76,8 +76,7 @@ class FitCommand(LightningCLI):
     def _check_training(self, options: Any) -> None:  # noqa: ANN401
         """Refuse what cannot be trained, before anything is written."""
         if isinstance(self.model, EveryRankModule):
-            options.rank_sampling.bind(rank_state(self.model.model).config.ranks)
-            check_recipe(options.rank_sampling, self.model)
+            options.rank_sampling.bind_to(self.model)
             check_precision(str(options.trainer.precision))
             check_end(options.trainer)
 
@@ -93,6 +92,7 @@ class FitCommand(LightningCLI):
         named = {key: parsed[key].as_dict() for key in ("model", "data", "rank_sampling") if parsed[key]}
         checkpoints = options.trainer.enable_checkpointing is not False
         callbacks: list[Any] = [SaveConfig(self._parser("fit"), parsed, folder=folder)]
+        callbacks.append(SayOpening(None if self._trial else folder))
         callbacks += fit_callbacks(folder, self.model, int(options.seed_everything), flatten(named), checkpoints)
         return [*callbacks, options.rank_sampling] if isinstance(self.model, EveryRankModule) else callbacks
 

@@ -3,17 +3,20 @@
 import sys
 from collections.abc import Sequence
 
+from dylora.cli.argument_texts import check_encoding
 from dylora.cli.commands import COMMANDS, overview
 from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
-from dylora.errors import InputError
+from dylora.errors import DivergedError, InputError
 from dylora.signals import ending_in_one_line
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
+_MODEL = ("warmup_ratio", "warmup_steps")
+_CHOICE = ("tolerance", "confidence")
 _RANK_SAMPLING = (
-    *("distribution", "p", "weights", "objective", "frozen"),
+    *("recipe", "distribution", "p", "weights", "objective", "frozen"),
     *("ordered_decay", "distillation", "polish", "compensation"),
 )
 
@@ -30,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _run(list(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         fail(_as_option(error.argument) + str(error).removeprefix(error.argument))
+    except DivergedError as error:
+        fail(str(error), status=1)
 
 
 def _as_option(argument: str) -> str:
@@ -42,12 +47,17 @@ def _as_option(argument: str) -> str:
         return f"--{argument}"
     if argument in _ADAPTER:
         return f"--model.adapter.{argument}"
+    if argument in _CHOICE:
+        return f"--{argument}"
+    if argument in _MODEL:
+        return f"--model.{argument}"
     return f"--rank_sampling.{argument}" if argument in _RANK_SAMPLING else argument
 
 
 def _run(arguments: list[str]) -> None:
     """Choose the command; each loads what it needs, for the training libraries take seconds to load."""
     command, rest = (arguments or ["none"])[0], arguments[1:]
+    check_encoding(arguments)
     if command in ("-h", "--help"):
         print(overview())
     elif command == "sweep":

@@ -37,16 +37,22 @@ def draw_rank_curve(
             ranks, low, high, color="#2b5c8a", alpha=0.15, linewidth=0, label="95 % interval of each rank"
         )
     chosen = summary.chosen_rank if choice is None else choice.rank
-    axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
-    is_right = ranks.index(chosen) > len(ranks) / 2  # its words would leave the picture
-    place: dict[str, Any] = {"xytext": (-10 if is_right else 8, -16), "ha": "right" if is_right else "left"}
-    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), textcoords="offset points", **place)
+    if chosen is not None:
+        _mark(axes, chosen, values)
     axes.set(xlabel="rank", ylabel=metric, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.25)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right")
     return figure
+
+
+def _mark(axes: Any, chosen: int, values: Mapping[int, float]) -> None:  # noqa: ANN401 (matplotlib's)
+    """Mark the chosen rank, in words too."""
+    axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
+    is_right = sorted(values).index(chosen) > len(values) / 2  # its words would leave the picture
+    place: dict[str, Any] = {"xytext": (-10 if is_right else 8, -16), "ha": "right" if is_right else "left"}
+    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), textcoords="offset points", **place)
 
 
 def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str) -> Figure:

@@ -97,7 +97,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             fix = "it was refused and nothing in it was run; use a checkpoint that fit wrote"
             raise InputError("--ckpt_path", "a checkpoint of plain types", given, fix) from error
         raise _unreadable(path) from error
-    except Exception as error:  # whatever a damaged file makes torch's reader of pickles raise
+    except Exception as error:  # torch raises many kinds for a damaged file, IndexError and TypeError among them
         raise _unreadable(path) from error
     if not isinstance(checkpoint, dict):
         raise _unreadable(path)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.errors import InputError
+from dylora.runs.yaml_text import read_yaml
 from dylora.whole_files import write_whole
 
 ROOT = "logs"
@@ -123,8 +122,10 @@ def checkpoint_of(run: Path) -> Path:
 def read_config(run: Path) -> Mapping[str, Any]:
     """The options that a run was made with, those of a class beside its `class_path`; empty if they are not there."""
     try:
-        content: Mapping[str, Any] = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")) or {}
-    except OSError:
+        content = read_yaml(run / CONFIG, "--config")
+    except InputError:
+        return {}
+    if not isinstance(content, Mapping):
         return {}
     return {key: _flat(value) for key, value in content.items()}
 
