@@ -97,7 +97,8 @@ def planned(count: int, seconds: float, chance: random.Random) -> list[Kill]:
         is_aimed, is_hard = number < count // 4, number < count // 2
         kinds = [signal.SIGKILL] if is_hard else [signal.SIGINT, signal.SIGTERM]
         after = None if is_aimed else chance.uniform(0.3, seconds)
-        point, write = POINTS[number % len(POINTS)], chance.randint(1, 2 * EPOCHS - 1)
+        # Written are the last one of each epoch, and the best one once or more.
+        point, write = POINTS[number % len(POINTS)], chance.randint(1, EPOCHS + 1)
         kills.append(Kill(chance.choice(kinds), after, point, write, number % 2 == 1))
     return kills
 

@@ -22,6 +22,7 @@ from dylora.sweep import engines
 from dylora.sweep.configuration import Settings, deciding, devices
 from dylora.sweep.expansion import Run, check_places, choose, expand
 from dylora.sweep.file import SweepFile, read_sweep
+from dylora.sweep.lock import locked
 from dylora.sweep.run import Engine, run_sweep
 from dylora.sweep.start import InProcess
 
@@ -82,7 +83,8 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
     if options.engine == "local" and options.jobs is None:
         _check_devices(runs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run saves and stops at either signal
-    status = run_sweep(runs, engine, partial(print, flush=True), options.jobs or 1)
+    with locked(Path(options.root) / name):
+        status = run_sweep(runs, engine, partial(print, flush=True), options.jobs or 1)
     if status:
         sys.exit(status)
     print(f"Tables:  python -m dylora report {Path(options.root) / name}{_table(experiment)}")

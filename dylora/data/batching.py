@@ -17,7 +17,8 @@ def train_sampler(
 ) -> DistributedLengthGroupedSampler:
     """Random order with rows of similar length in a batch; a pure function of (seed, epoch).
 
-    Every process gets equally many rows: up to `num_replicas - 1` rows come twice in an epoch.
+    What belongs together is chosen for the batch of all processes: two of 16 rows are one of 32. Every process gets
+    equally many rows: up to `num_replicas - 1` rows come twice in an epoch.
 
     Args:
         lengths: Number of tokens of each row.
@@ -33,7 +34,7 @@ def train_sampler(
         fix = f"there are only {len(lengths)} training rows: use fewer processes"
         raise InputError("trainer.devices", f"at most {len(lengths)} processes", num_replicas, fix)
     return DistributedLengthGroupedSampler(
-        batch_size, num_replicas=num_replicas, rank=rank, seed=seed, lengths=list(lengths)
+        batch_size * num_replicas, num_replicas=num_replicas, rank=rank, seed=seed, lengths=list(lengths)
     )
 
 

@@ -214,7 +214,7 @@ class ImageClassificationDataModule(LoaderDataModule):
             Sampler[Any],
             EpochSampler(
                 len(self.lengths(part)),
-                batch_size=self._train_batch_size,
+                batch_size=self._train_batch_size * processes,
                 num_replicas=processes,
                 rank=process,
                 seed=self._seed,

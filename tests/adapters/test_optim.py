@@ -290,6 +290,30 @@ def test_a_step_at_a_rank_per_row_trains_the_rows_up_to_the_largest():
     assert (lora_A != before).any(dim=1).tolist() == [True, True, True, False]
 
 
+@pytest.mark.parametrize("name", ["adamw", "row_exact_adamw"])
+def test_a_step_whose_fp16_gradients_overflow_changes_no_row_and_no_moment(name):
+    net = network()
+    optimizer = build_optimizer(name, net, 0.05, 0.1, lambda: rank_state(net).updated_rows)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    train(net, optimizer, range(3), False, [2, 4, 3])
+    weights = {key: p.detach().clone() for key, p in net.named_parameters()}
+    moments = copy.deepcopy(optimizer.state_dict()["state"])
+    set_rank(net, 3)
+    net.zero_grad()
+    x, y = data(3)
+    scaler.scale(nn.functional.cross_entropy(net(x), y)).backward()
+    factors_of(net)[0].lora_A.grad[0, 0] = float("inf")
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 2.0**15
+    assert all(torch.equal(p, weights[key]) for key, p in net.named_parameters())
+    after = optimizer.state_dict()["state"]
+    assert after.keys() == moments.keys()
+    for key, of_one in moments.items():
+        assert of_one.keys() == after[key].keys()
+        assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(after[key][n])) for n, v in of_one.items())
+
+
 def test_parameter_groups_decay_matrices_and_name_the_rank_dimension():
     net = network()
     names = {id(parameter): name for name, parameter in net.named_parameters()}

@@ -66,6 +66,18 @@ def test_processes_share_an_epoch_evenly_and_repeat_at_most_the_remainder():
     assert sum(counts.values()) == 1002
 
 
+@pytest.mark.parametrize("num_replicas", [2, 4])
+def test_the_batches_of_all_processes_together_are_those_of_one(num_replicas):
+    whole, share = order(2), 32 // num_replicas
+    samplers = [train_sampler(LENGTHS, share, num_replicas, rank, seed=10) for rank in range(num_replicas)]
+    for sampler in samplers:
+        sampler.set_epoch(2)
+    shares = [list(sampler) for sampler in samplers]
+    for batch in range(1000 // 32):
+        rows = [row for each in shares for row in each[batch * share : (batch + 1) * share]]
+        assert sorted(rows) == sorted(whole[batch * 32 : (batch + 1) * 32])
+
+
 def test_more_processes_than_training_rows_are_refused():
     with pytest.raises(InputError, match=r"trainer.devices: must be at most 3 processes, got 4;"):
         train_sampler([5, 6, 7], 2, 4, 0, seed=10)
