@@ -1,6 +1,7 @@
 """The commands `fit`, `validate`, `test` and `predict`, on Lightning's CLI, whatever model and data are chosen."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -13,6 +14,7 @@ from dylora.adapters.cuts import check_cut
 from dylora.cli.classes import DEFAULTS
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
+from dylora.cli.evaluated_folder import entry_of, is_folder, load_folder
 from dylora.cli.evaluation_commands import EvaluationCommands
 from dylora.cli.fit import ProgressBar, run_folder, run_loggers
 from dylora.cli.fit_command import FitCommand
@@ -129,7 +131,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         Lightning would take hyper-parameters from it here, over those of the command line.
         """
         options = self.config[self.config.subcommand]
-        if options.ckpt_path:
+        if is_folder(options.ckpt_path):
+            fill_in_from(entry_of(Path(options.ckpt_path), options), options)
+        elif options.ckpt_path:
             fill_in_from(read_checkpoint(options.ckpt_path), options)
 
     @override
@@ -157,7 +161,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         """Check what only the built classes can tell, and choose the ranks to evaluate."""
         options = self.config[self.subcommand]
         check_task(options, self.datamodule)
-        if options.ckpt_path and isinstance(self.model, EveryRankModule):  # before any data is read
+        if is_folder(options.ckpt_path):
+            load_folder(self.model, Path(options.ckpt_path))
+        elif options.ckpt_path and isinstance(self.model, EveryRankModule):  # before any data is read
             check_identity(read_checkpoint(options.ckpt_path).get(KEY), self.model.identity)
         if self.subcommand == "fit" and options.init_from:
             self._start_from(options.init_from)
@@ -182,7 +188,8 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}
+        checkpoint = self._get(self.config, "ckpt_path")
+        loading = {"ckpt_path": None if is_folder(checkpoint) else checkpoint, "weights_only": True}
         return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
 
 

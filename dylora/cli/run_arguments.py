@@ -5,14 +5,14 @@ from pathlib import Path
 
 from dylora.errors import InputError
 from dylora.processes import say
-from dylora.runs.folders import CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
+from dylora.runs.folders import ADAPTER_FILE, CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
 
 EVALUATIONS = ("validate", "test", "predict")
 _NEEDS_NO_RUN = {"-h", "--help", "--print_config"}
 
 
 def complete_arguments(arguments: Sequence[str]) -> list[str]:
-    """Fill in `--config` and `--ckpt_path` of an evaluation command.
+    """Fill in `--config` and `--ckpt_path` of an evaluation command, or the model of a folder of dylora.
 
     With neither, the newest run under `logs/` is taken, and said so; with one of them, the other comes from the same
     run's folder. Later arguments still override what the run's configuration says.
@@ -25,6 +25,13 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
     command, rest = arguments[0], list(arguments[1:])
     config = _value(rest, "--config") or _value(rest, "-c")
     checkpoint = _value(rest, "--ckpt_path")
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        if (Path(checkpoint) / ADAPTER_FILE).is_file():
+            from dylora.cli.evaluated_folder import with_model_of
+
+            return [command, *with_model_of(Path(checkpoint), rest)]
+        checkpoint = _checkpoint_in(Path(checkpoint))
+        rest += ["--ckpt_path", checkpoint]
     if checkpoint is None:
         run = Path(config).parent if config else newest_run(Path(_value(rest, "--trainer.default_root_dir") or ROOT))
         if config and not (run / CHECKPOINTS).is_dir():
@@ -40,6 +47,18 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
             raise InputError("--config", f"given for a checkpoint without {own}", "none", fix)
         rest = ["--config", str(own), *rest]
     return [command, *rest]
+
+
+def _checkpoint_in(folder: Path) -> str:
+    """The checkpoint of a folder, which must be that of a run."""
+    if (folder / CHECKPOINTS).is_dir():
+        return str(checkpoint_of(folder))
+    holds = ", ".join(sorted(each.name for each in folder.iterdir())[:8]) or "nothing"
+    fix = "check the path"
+    if (folder / "adapter_config.json").is_file():
+        fix = f"make a folder of dylora of this one of PEFT: python -m dylora convert {folder} --output DIR"
+    allowed = "a checkpoint, the folder of a run or a folder of dylora"
+    raise InputError("--ckpt_path", allowed, f"{str(folder)!r}, which holds {holds}", fix)
 
 
 def option_values(arguments: Sequence[str], option: str) -> list[str]:

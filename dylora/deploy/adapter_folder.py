@@ -18,10 +18,10 @@ from dylora.adapters.active_rank import adapted_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.layers import AdaptedLayer
 from dylora.errors import InputError
-from dylora.runs.folders import write_json
+from dylora.runs.folders import ADAPTER_FILE, write_json
 
 FORMAT = 1
-CONFIG = "dylora.json"
+CONFIG = ADAPTER_FILE
 WEIGHTS = "adapter.safetensors"
 Layers = dict[str, dict[str, list[int]]]
 
@@ -102,6 +102,15 @@ def write_folder(folder: Path, record: AdapterRecord, state: Mapping[str, Tensor
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     write_json(folder / CONFIG, {"format": FORMAT, **asdict(record)})
+
+
+def read_folder(folder: Path) -> tuple[AdapterRecord, dict[str, Tensor]]:
+    """What a folder of dylora says of its adapter, and what was trained by its name in the model.
+
+    Raises:
+        InputError: If a file is missing, damaged or of another format.
+    """
+    return read_record(folder), read_state(folder)
 
 
 def read_record(folder: Path) -> AdapterRecord:

@@ -15,7 +15,7 @@ from dylora.backbones.identity import identify
 from dylora.backbones.load import load_as
 from dylora.backbones.processors import processor_for
 from dylora.backbones.tokenizers import tokenizer_for
-from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, layers_of, read_record, read_state
+from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, layers_of, read_folder
 from dylora.deploy.predictor import Predictor
 from dylora.deploy.save import place_of, record_of
 from dylora.errors import InputError
@@ -116,12 +116,11 @@ def _of_checkpoint(path: Path, backbone: str | None) -> Predictor:
 
 
 def _of_folder(folder: Path, model: nn.Module | None, backbone: str | None) -> Predictor:
-    record = read_record(folder)
-    config, state = record.config(), read_state(folder)
+    record, state = read_folder(folder)
+    config = record.config()
     base = _built(record, backbone) if model is None else model
     adapt(base, config)
-    _check_layers(base, record)
-    _put(base, state, record)
+    put_into(base, state, record)
     gguf_file = record.backbone.get("gguf_file")
     name = backbone or record.backbone["name"]
     preprocessor = _saved_preprocessor(folder) or (None if model is not None else _preprocessor(base, name, gguf_file))
@@ -155,8 +154,18 @@ def _check_layers(model: nn.Module, record: AdapterRecord) -> None:
         raise InputError("model", f"one with the adapted layers of {record.model_class}", given, "give the same model")
 
 
-def _put(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) -> None:
-    """Put the trained weights into an adapted model, once all is known to fit."""
+def put_into(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) -> None:
+    """Put the trained weights of a folder into an adapted model, in place, once all is known to fit.
+
+    Args:
+        model: The model, with the adapters that the folder describes.
+        state: What was trained, by its name in the model.
+        record: What the folder says.
+
+    Raises:
+        InputError: If it is another model, has other layers adapted, or another backbone.
+    """
+    _check_layers(model, record)
     own = model.state_dict(keep_vars=True)
     wrong = sorted({*adapter_state(model)} - state.keys()) + [
         name for name, tensor in state.items() if name not in own or own[name].shape != tensor.shape
