@@ -25,14 +25,16 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
     command, rest = arguments[0], list(arguments[1:])
     config = _value(rest, "--config") or _value(rest, "-c")
     checkpoint = _value(rest, "--ckpt_path")
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        if (Path(checkpoint) / ADAPTER_FILE).is_file():
+    if checkpoint is not None:
+        is_folder = (Path(checkpoint) / ADAPTER_FILE).is_file()
+        if Path(checkpoint).is_dir() and not is_folder:
+            checkpoint = _checkpoint_in(Path(checkpoint))
+        rest += ["--ckpt_path", checkpoint]  # last, since a file behind the option would set it to null
+        if is_folder:
             from dylora.cli.evaluated_folder import with_model_of
 
             return [command, *with_model_of(Path(checkpoint), rest)]
-        checkpoint = _checkpoint_in(Path(checkpoint))
-        rest += ["--ckpt_path", checkpoint]
-    if checkpoint is None:
+    else:
         run = Path(config).parent if config else newest_run(Path(_value(rest, "--trainer.default_root_dir") or ROOT))
         if config and not (run / CHECKPOINTS).is_dir():
             fix = "give --ckpt_path too, or a run's own config.yaml"

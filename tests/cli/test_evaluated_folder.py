@@ -132,7 +132,7 @@ def test_a_folder_of_a_language_model(tmp_path):
     peft_folder(base, tmp_path / "peft", task_type="CAUSAL_LM", fan_in_fan_out=True)
     main(["convert", str(tmp_path / "peft"), "--output", str(tmp_path / "elastic")])
     (tmp_path / "rows.jsonl").write_text('{"prompt": "good food", "completion": " near the river"}\n' * 3)
-    data = ["--data", "PromptDataModule", "--data.predict_file", tmp_path / "rows.jsonl"]
+    data = ["--data", "PromptDataModule", "--data.test_file", tmp_path / "rows.jsonl"]
     data += ["--data.train_file", tmp_path / "rows.jsonl", "--data.validation_file", tmp_path / "rows.jsonl"]
     data += ["--data.cache_dir", tmp_path / "cache", "--trainer.enable_progress_bar", "false"]
     options = ["--ckpt_path", tmp_path / "elastic", *data, "--trainer.accelerator", "cpu"]
