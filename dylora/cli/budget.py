@@ -67,6 +67,9 @@ class BudgetCLI(DyLoRACLI):
         super().after_instantiate_classes()
         if not isinstance(self.model, EveryRankModule) or not self.model.method.has_adapters:
             raise InputError("--model", "one with adapters, for budget", type(self.model).__name__, "choose a run")
+        if self.run_of_checkpoint() is None:
+            fix = "choose a run; a folder keeps no budget"
+            raise InputError("--ckpt_path", "that of a run, for budget", self._get(self.config, "ckpt_path"), fix)
         mean_rank, most = self._get(self.config, "mean_rank"), rank_state(self.model.model).config.max_rank
         if mean_rank is None or not 1 <= mean_rank <= most:
             fix = "one rank a module is the least, max_rank the most"
@@ -92,8 +95,9 @@ class BudgetCLI(DyLoRACLI):
             before = self._evaluated(model, uniform, below[-1], options)
             say(f"Uniform rank {below[-1]}, cut {kind}: {below[-1] * len(budget.ranks)} ranks: {_figures(model)}")
             say(_difference(before, found, model))
-        if self.trainer.is_global_zero:
-            path = budget_file(self.run_of_checkpoint(), kind, mean_rank)
+        run = self.run_of_checkpoint()
+        if run and self.trainer.is_global_zero:
+            path = budget_file(run, kind, mean_rank)
             write_budget(path, budget)
             say(f"Written: {path}")
 

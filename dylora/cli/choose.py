@@ -9,7 +9,7 @@ from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.rank_curve.evidence import choice_table, choose_from
 from dylora.rank_curve.kept import KeptOutcomes, kept_metrics
-from dylora.runs.folders import ROOT, newest_run
+from dylora.runs.folders import ADAPTER_FILE, ROOT, newest_run
 from dylora.runs.outcomes_file import OUTCOMES_FILE, read_outcomes
 from dylora.runs.record import METRICS_FILE
 
@@ -66,6 +66,10 @@ def _run_folder(path: Path) -> Path:
     run = path if path.is_dir() else path.parent
     if not path.exists():
         raise InputError("RUN", "the folder of a run", f"{str(path)!r}, which does not exist", "check the path")
+    if (run / ADAPTER_FILE).is_file() and not (run / OUTCOMES_FILE).is_file():
+        given = f"{str(run)!r}, a folder of dylora, which has none"
+        fix = f"python -m dylora validate --ckpt_path {run} --data CLASS … --output DIR, then choose DIR"
+        raise InputError("RUN", "a folder with each example's outcomes", given, fix)
     return run
 
 

@@ -18,6 +18,12 @@ NOT_OPTIONS = {
 }
 """The commands, and which arguments of the trainer's methods are no options."""
 
+_OUTPUT = {
+    "validate": "Folder for the figures and each example's outcome, which choose takes; null keeps a cut's in the run.",
+    "test": "Folder for generated texts, a JSON Lines file a rank; null means predictions/ in the run.",
+    "predict": "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run.",
+}
+
 
 def add_model_and_data(parser: LightningArgumentParser) -> None:
     """Add `--model` and `--data`, by class."""
@@ -39,7 +45,9 @@ def add_links(parser: LightningArgumentParser) -> None:
 
 def add_options_of(command: str, parser: LightningArgumentParser) -> None:
     """Add what a command has of its own: the checkpoint, the ranks, the cut, where predictions go."""
-    text = "Checkpoint to resume from." if command == "fit" else "Checkpoint to evaluate; the run's best by default."
+    text = "Checkpoint to resume from."
+    if command != "fit":
+        text = "Checkpoint, folder of a run, or folder of dylora to evaluate; the best of the newest run by default."
     parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
     if command == "fit":
         text = "Run or checkpoint whose adapter, of the same or a smaller range, training starts from."
@@ -47,13 +55,12 @@ def add_options_of(command: str, parser: LightningArgumentParser) -> None:
     if command in EVALUATIONS:
         text = "Ranks to evaluate: one (3), several (1,4,8), a range (2-5) or all."
         parser.add_argument("--rank", type=str, default="all", help=text)
+        parser.add_argument("--output", type=str | None, default=None, help=_OUTPUT[command])
     if command in ("validate", "test"):
         text = "Cut the adapter to each rank in this way, whatever its scaling: " + ", ".join(CUTS) + "; null does not."
         parser.add_argument("--cut", type=str | None, default=None, help=text)
         text = "Number of training examples that weigh the two-sided cut."
         parser.add_argument("--cut_examples", type=int, default=1000, help=text)
     if command == "predict":
-        text = "Folder for the predictions, a JSON Lines file a split; null means predictions/ in the run."
-        parser.add_argument("--output", type=str | None, default=None, help=text)
         text = "Folder for the GLUE leaderboard's files; with a folder for each rank if there are several."
         parser.add_argument("--submission", type=str | None, default=None, help=text)

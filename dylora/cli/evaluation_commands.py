@@ -12,8 +12,10 @@ from lightning.pytorch.cli import LightningCLI
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.callbacks.cut import CutAdapter
-from dylora.callbacks.predictions import CollectPredictions, write_records
+from dylora.callbacks.predictions import CollectPredictions, Record, write_records
+from dylora.cli.evaluated_folder import is_folder
 from dylora.cli.evaluation import choice_words, keep_cut, results_table, write_predictions
+from dylora.cli.kept_evaluation import check_output, keep_evaluation
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
@@ -29,7 +31,9 @@ class EvaluationCommands(LightningCLI):
 
     def validate(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
-        kind = self._cut()
+        kind, output = self._cut(), self._get(self.config, "output")
+        if output:
+            check_output(Path(output))
         self._say_note()
         with _stopped_by_signals():
             self.trainer.validate(model, **options, verbose=not isinstance(model, EveryRankModule))
@@ -37,9 +41,13 @@ class EvaluationCommands(LightningCLI):
             return
         self._say_calibration()
         say(results_table("validation", model))
-        if kind and self.trainer.is_global_zero:
-            checkpoint = Path(self._get(self.config, "ckpt_path"))
-            say(keep_cut(self.run_of_checkpoint(), kind, checkpoint, self.trainer.limit_val_batches, model))
+        checkpoint, run = Path(self._get(self.config, "ckpt_path")), self.run_of_checkpoint()
+        if kind and run and self.trainer.is_global_zero:
+            say(keep_cut(run, kind, checkpoint, self.trainer.limit_val_batches, model))
+        if output and self.trainer.is_global_zero:
+            say(keep_evaluation(Path(output), str(checkpoint), kind, model))
+        elif run is None:
+            say("Not kept: a folder of dylora stays as it is; --output DIR keeps what choose needs")
 
     def test(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on a labelled test split, show the rank validation chose, and keep the texts."""
@@ -51,18 +59,27 @@ class EvaluationCommands(LightningCLI):
             return
         self._say_calibration()
         say(results_table("test", model))
-        if len(rank_state(model.model).config.ranks) > 1:
-            checkpoint = Path(self._get(self.config, "ckpt_path"))
-            say(choice_words(self.run_of_checkpoint(), checkpoint, kind, model))
-        if self.trainer.is_global_zero:
-            for path in write_records(self.run_of_checkpoint() / "predictions", model.files()):
-                say(f"Written: {path}")
+        checkpoint, run = Path(self._get(self.config, "ckpt_path")), self.run_of_checkpoint()
+        if run and len(rank_state(model.model).config.ranks) > 1:
+            say(choice_words(run, checkpoint, kind, model))
+        if self.trainer.is_global_zero and (written := model.files()):
+            self._keep_texts(written)
+
+    def _keep_texts(self, written: dict[str, list[Record]]) -> None:
+        """Write what a test wrote at each rank."""
+        folder = self._predictions()
+        if folder is None:
+            say("Texts are not kept: a folder of dylora stays as it is; --output DIR keeps them")
+            return
+        for path in write_records(folder, written):
+            say(f"Written: {path}")
 
     def predict(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Write what the asked ranks predict; of another module, what its own callbacks write."""
-        submission = self._submission()
-        chosen = self._get(self.config, "output")
-        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
+        submission, folder = self._submission(), self._predictions()
+        if folder is None:
+            fix = "give --output DIR, a folder for the predictions"
+            raise InputError("--output", "given for a folder of dylora, which stays as it is", "none", fix)
         collected = CollectPredictions(self._predicted_splits())
         if isinstance(model, EveryRankModule):
             check_writable("--output", folder)
@@ -95,9 +112,15 @@ class EvaluationCommands(LightningCLI):
             allowed = f"left out for {type(model).__name__}, which has no ranks"
             raise InputError(name, allowed, given, "leave it out")
 
-    def run_of_checkpoint(self) -> Path:
-        """Folder of the run whose checkpoint is evaluated."""
-        return Path(self._get(self.config, "ckpt_path")).parent.parent
+    def run_of_checkpoint(self) -> Path | None:
+        """Folder of the run whose checkpoint is evaluated; None for a folder of dylora."""
+        checkpoint = self._get(self.config, "ckpt_path")
+        return None if is_folder(checkpoint) else Path(checkpoint).parent.parent
+
+    def _predictions(self) -> Path | None:
+        """Where texts and predictions go; None for a folder of dylora without `--output`."""
+        chosen, run = self._get(self.config, "output"), self.run_of_checkpoint()
+        return Path(chosen) if chosen else run / "predictions" if run else None
 
     def _cut(self) -> Any:  # noqa: ANN401 (checked before)
         """The cut that is asked for, once the trainer knows of it."""

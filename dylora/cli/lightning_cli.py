@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -15,6 +16,7 @@ from dylora.cli.argument_texts import check_yaml_of
 from dylora.cli.classes import DEFAULTS
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
+from dylora.cli.evaluated_folder import entry_of, is_folder, load_folder
 from dylora.cli.evaluation_commands import EvaluationCommands
 from dylora.cli.fit import ProgressBar, as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
 from dylora.cli.fit_command import FitCommand
@@ -144,7 +146,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         Lightning would take hyper-parameters from it here, over those of the command line.
         """
         options = self.config[self.config.subcommand]
-        if options.ckpt_path:
+        if is_folder(options.ckpt_path):
+            fill_in_from(entry_of(Path(options.ckpt_path), options), options)
+        elif options.ckpt_path:
             checkpoint = read_checkpoint(options.ckpt_path)
             self._first_step = int(checkpoint.get("global_step", 0))
             fill_in_from(checkpoint, options)
@@ -174,7 +178,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         """Check what only the built classes can tell, and choose the ranks to evaluate."""
         options = self.config[self.subcommand]
         check_task(options, self.datamodule)
-        if options.ckpt_path and isinstance(self.model, EveryRankModule):  # before any data is read
+        if is_folder(options.ckpt_path):
+            load_folder(self.model, Path(options.ckpt_path))
+        elif options.ckpt_path and isinstance(self.model, EveryRankModule):  # before any data is read
             check_identity(read_checkpoint(options.ckpt_path).get(KEY), self.model.identity)
         if self.subcommand == "fit" and options.init_from:
             self._start_from(options.init_from)
@@ -204,7 +210,8 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         return made_trainer(lambda: super(DyLoRACLI, self).instantiate_trainer(**more), options.trainer)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}
+        checkpoint = self._get(self.config, "ckpt_path")
+        loading = {"ckpt_path": None if is_folder(checkpoint) else checkpoint, "weights_only": True}
         return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
 
 

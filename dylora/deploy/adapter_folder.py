@@ -24,11 +24,11 @@ from dylora.deploy.checksums import check_sums
 from dylora.errors import InputError
 from dylora.runs.checkpoint_content import ill_typed, is_finite
 from dylora.runs.digests import DIGESTS, differing, digests_of
-from dylora.runs.folders import write_json
+from dylora.runs.folders import ADAPTER_FILE, write_json
 from dylora.whole_files import write_whole
 
 FORMAT = 1
-CONFIG = "dylora.json"
+CONFIG = ADAPTER_FILE
 WEIGHTS = "adapter.safetensors"
 Layers = dict[str, dict[str, list[int]]]
 _TYPES: dict[str, type | tuple[type, ...]] = {

@@ -120,8 +120,7 @@ def _of_folder(folder: Path, model: nn.Module | None, backbone: str | None) -> P
     config = record.config()
     base = _built(record, backbone) if model is None else model
     adapt(base, config)
-    _check_layers(base, record)
-    _put(base, state, record)
+    put_into(base, state, record)
     gguf_file = record.backbone.get("gguf_file")
     name = backbone or record.backbone["name"]
     preprocessor = _saved_preprocessor(folder) or (None if model is not None else _preprocessor(base, name, gguf_file))
@@ -155,8 +154,18 @@ def _check_layers(model: nn.Module, record: AdapterRecord) -> None:
         raise InputError("model", f"one with the adapted layers of {record.model_class}", given, "give the same model")
 
 
-def _put(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) -> None:
-    """Put the trained weights into an adapted model, once all is known to fit."""
+def put_into(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) -> None:
+    """Put the trained weights of a folder into an adapted model, in place, once all is known to fit.
+
+    Args:
+        model: The model, with the adapters that the folder describes.
+        state: What was trained, by its name in the model.
+        record: What the folder says.
+
+    Raises:
+        InputError: If it is another model, has other layers adapted, or another backbone.
+    """
+    _check_layers(model, record)
     own = model.state_dict(keep_vars=True)
     wrong = sorted({*adapter_state(model)} - state.keys()) + [
         name for name, tensor in state.items() if name not in own or own[name].shape != tensor.shape

@@ -14,6 +14,8 @@ from dylora.whole_files import write_whole
 ROOT = "logs"
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
+ADAPTER_FILE = "dylora.json"
+"""What a folder of dylora, which is no run, is known by."""
 RUN_FILE = "run.json"
 """What a sweep writes into the place of each of its runs; the run's own folders lie below it."""
 
