@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import AutoConfig
+from transformers import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, AutoConfig
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
@@ -13,15 +13,17 @@ from dylora.errors import InputError
 
 @dataclass(frozen=True)
 class Architecture:
-    """Two facts of a backbone's configuration.
+    """Facts of a backbone's configuration.
 
     Attributes:
         is_encoder_decoder: Whether source and text go into the model separately (T5, BART).
         window: Number of positions that the model has, or None where its positions are not numbered.
+        is_of_images: Whether it sorts images into classes.
     """
 
     is_encoder_decoder: bool
     window: int | None
+    is_of_images: bool = False
 
 
 def architecture_of(backbone: str, gguf_file: str | None = None) -> Architecture:
@@ -45,4 +47,5 @@ def architecture_of(backbone: str, gguf_file: str | None = None) -> Architecture
         fix = f"put the backbone's config.json there or check the name {hub_logs.OFFLINE_FIX}"
         raise InputError("model.backbone", allowed, backbone, fix) from error
     window = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return Architecture(bool(config.is_encoder_decoder), window)
+    is_of_images = type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
+    return Architecture(bool(config.is_encoder_decoder), window, is_of_images)

@@ -26,6 +26,8 @@ from dylora.backbones.hub import check_hub
 from dylora.backbones.quantization import Quantization, keep_layout, quantization_options
 from dylora.errors import InputError
 
+_REPLACED_HEAD = "_dylora_replaced_head"  # attribute of a model: the number of outputs of its new head
+
 
 def load_classifier(
     name: str, num_outputs: int, keep_head: bool = False, quantization: Quantization | None = None
@@ -35,7 +37,7 @@ def load_classifier(
     Args:
         name: Hub name, folder, or `builtin/roberta`.
         num_outputs: Width of the head; 1 for regression.
-        keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made, and said so.
+        keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made.
         quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
@@ -58,7 +60,7 @@ def load_image_classifier(
     Args:
         name: Hub name or folder.
         num_outputs: Number of classes.
-        keep_head: Keep the head of a backbone that was trained before; else a new one is made, and said so.
+        keep_head: Keep the head of a backbone that was trained before; else a new one is made.
         quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
@@ -95,11 +97,23 @@ def _with_head(
     elif not set(head) <= set(missing):
         _make_anew(model, head)
         missing = sorted({*missing, *head})
+        setattr(model, _REPLACED_HEAD, outputs)
+    return model, missing
+
+
+def say_replaced_head(model: PreTrainedModel, name: str) -> None:
+    """Say that a training starts with a new head in the place of the one that the backbone brought, if it does.
+
+    Args:
+        model: What `load_classifier` or `load_image_classifier` gave.
+        name: Name of the backbone.
+    """
+    outputs = getattr(model, _REPLACED_HEAD, None)
+    if outputs is not None:
         rank_zero_info(
             f"{name} brings the head of another task; a new one with {outputs} outputs is trained "
             "(--model.keep_head true keeps one of equal width)."
         )
-    return model, missing
 
 
 def load_generator(

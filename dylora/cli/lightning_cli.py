@@ -16,7 +16,7 @@ from dylora.cli.classes import DEFAULTS
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation_commands import EvaluationCommands
-from dylora.cli.fit import ProgressBar, run_folder, run_loggers
+from dylora.cli.fit import ProgressBar, as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
 from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parsed_options import check_parsed
@@ -29,6 +29,7 @@ from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
 from dylora.runs.checkpoints import KEY, check_identity, read_checkpoint
 from dylora.runs.folders import ROOT, discard_run
+from dylora.whole_files import check_writable
 
 
 def run_trainer_command(arguments: Sequence[str]) -> None:
@@ -75,6 +76,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         self.folder = None
         self._note = note
         self._trial = None
+        self._first_step = 0
         try:
             super().__init__(
                 save_config_callback=None,
@@ -89,11 +91,16 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )
-        except InputError:
-            self._clean_up(is_refused=True)
+        except (InputError, MisconfigurationException, KeyboardInterrupt, SystemExit):
+            self._clean_up(is_refused=not self._has_trained())
             raise
         finally:
             self._clean_up(is_refused=False)
+
+    def _has_trained(self) -> bool:
+        """Whether any step was done, by this run and not by the one that it resumes."""
+        trainer = getattr(self, "trainer", None)
+        return trainer is not None and trainer.global_step > self._first_step
 
     def _clean_up(self, is_refused: bool) -> None:
         """A trial leaves nothing behind, a run that failed before it wrote anything no folder."""
@@ -138,7 +145,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         """
         options = self.config[self.config.subcommand]
         if options.ckpt_path:
-            fill_in_from(read_checkpoint(options.ckpt_path), options)
+            checkpoint = read_checkpoint(options.ckpt_path)
+            self._first_step = int(checkpoint.get("global_step", 0))
+            fill_in_from(checkpoint, options)
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -176,16 +185,19 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer; a training run gets a folder, a logger and this project's callbacks."""
         options = self.config_init[self.subcommand]
-        callbacks = list(options.trainer.callbacks or [])
+        callbacks = as_list(options.trainer.callbacks)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in callbacks)
         if options.trainer.enable_progress_bar is not False and not has_bar:
             callbacks.append(ProgressBar())
+        kwargs["plugins"] = with_whole_checkpoints(options.trainer.plugins)
         if self.subcommand != "fit":
             logger = options.trainer.logger or False
             more = {"logger": logger, "enable_checkpointing": False, "callbacks": callbacks, **kwargs}
             return made_trainer(lambda: super(DyLoRACLI, self).instantiate_trainer(**more), options.trainer)
         self._check_training(options)
-        folder = self.folder = run_folder(self._root_of_runs(options.trainer), self.run_name())
+        root = self._root_of_runs(options.trainer)
+        check_writable("--trainer.default_root_dir", root, room_for_checkpoints(options.trainer, self.model))
+        folder = self.folder = run_folder(root, self.run_name())
         callbacks += self._fit_callbacks(folder)
         logger = run_loggers(options.trainer.logger, folder)
         more = {"logger": logger, "callbacks": callbacks, **kwargs}

@@ -9,6 +9,7 @@ from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
 from dylora.errors import DivergedError, InputError
+from dylora.signals import ending_in_one_line
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     quiet()
     try:
-        _run(list(sys.argv[1:] if arguments is None else arguments))
+        with ending_in_one_line():
+            _run(list(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         fail(_as_option(error.argument) + str(error).removeprefix(error.argument))
     except DivergedError as error:

@@ -56,7 +56,7 @@ def renewed(content: str) -> str:
         return content  # the parser says what is wrong with it
     if not isinstance(config, dict):
         return content
-    changed = _renew_method(config) | _renew_set(config)
+    changed = _renew_method(config) | _renew_set(config) | _renew_recipe(config)
     return yaml.safe_dump(config, sort_keys=False) if changed else content
 
 
@@ -73,6 +73,15 @@ def _renew_method(config: dict[str, Any]) -> bool:
             model["method"]["init_args"] = options
         return True
     return options is not None
+
+
+def _renew_recipe(config: dict[str, Any]) -> bool:
+    """The whole of `rank_sampling`, as a run keeps it, from before there were recipes."""
+    sampling = config.get("rank_sampling")
+    if not isinstance(sampling, dict) or "recipe" in sampling or not {"distribution", "seed"} <= sampling.keys():
+        return False
+    config["rank_sampling"] = {"recipe": "dylora", **sampling}
+    return True
 
 
 def _renew_set(config: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """`python -m dylora sweep`: an experiment of many runs from one file."""
 
 import contextlib
+import difflib
 import io
 import signal
 import sys
@@ -131,22 +132,23 @@ def pairs(option: str, items: Sequence[str]) -> dict[str, Any]:
 
 def _experiment(path: Path, options: Any) -> SweepFile:  # noqa: ANN401
     experiment = read_sweep(path)
-    _check_known(experiment, str(path))
+    _check_names(experiment, path)
     if options.preset is not None:
         experiment = experiment.with_preset(options.preset)
     return choose(experiment, _names(options.systems), _names(options.tasks), _seeds(options.seeds))
 
 
-def _check_known(experiment: SweepFile, path: str) -> None:
-    """Refuse tables and cuts that there are none of, before anything is trained for them."""
-    if experiment.table is not None and experiment.table not in TABLES:
-        fix = "choose one, or leave it out"
-        raise InputError(f"{path}: table", "one of " + ", ".join(TABLES), repr(experiment.table), fix)
+def _check_names(experiment: SweepFile, path: Path) -> None:
+    """Refuse what is used only when training has ended: cuts, and the table of the paper."""
     for name, system in experiment.systems.items():
         for kind in system.cuts:
             if kind not in CUTS:
-                where = f"{path}: systems.{name}.cuts"
-                raise InputError(where, "some of " + ", ".join(CUTS), repr(kind), "choose from them")
+                near = difflib.get_close_matches(kind, CUTS, 1)
+                fix = f"did you mean {near[0]}?" if near else "choose among them"
+                raise InputError(f"{path}: systems.{name}.cuts", "among " + ", ".join(CUTS), repr(kind), fix)
+    if experiment.table is not None and experiment.table not in TABLES:
+        fix = "leave it out for an experiment of your own"
+        raise InputError(f"{path}: table", "one of " + ", ".join(TABLES), repr(experiment.table), fix)
 
 
 def _engine(options: Any, main: Main, folder: Path) -> Engine:  # noqa: ANN401

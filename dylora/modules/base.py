@@ -19,6 +19,7 @@ from dylora.adapters.optim import OptimizerName, check_warmup, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.running_statistics import trained_buffers
 from dylora.backbones.identity import identify
+from dylora.backbones.load import say_replaced_head
 from dylora.errors import InputError, check_at_least
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
@@ -164,8 +165,10 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
             raise InputError("model.backbone", f"a tokenizer of at most {vectors} tokens", given, fix)
 
     def on_fit_start(self) -> None:
-        """Put the backbone's own dropout into training mode, wherever it comes from."""
+        """Put the backbone's own dropout into training mode, wherever it comes from, and say which head is new."""
         check_precision(str(self.trainer.precision))
+        if self.trainer.ckpt_path is None:
+            say_replaced_head(self.model, str(self.identity["backbone"]["name"]))
         self.model.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -110,13 +110,12 @@ class EveryRankEvaluation(StackedRanks):
 
     def _finish(self, stage: Stage) -> None:
         share_findings(rank_state(self.model).row_checks)
-        outcomes = self.take_outcomes()
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
             for name, value in believable(self.figures(rank)).items():
                 table.setdefault(name, {})[rank] = value
         self.results = table
-        losses = table.get("loss", {}).values()
+        losses, outcomes = table.get("loss", {}).values(), self.take_outcomes()
         self.outcomes = outcomes if all(math.isfinite(loss) for loss in losses) else None
         for name, by_rank in table.items():
             summary = self.summary(name)

@@ -1,6 +1,7 @@
 """Pictures of the metric over ranks and epochs."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.summary import RankSummary
+from dylora.whole_files import whole_file
 
 
 def draw_rank_curve(
@@ -71,6 +73,12 @@ def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str
     axes.yaxis.set_major_formatter(lambda value, _: str(int(value) + 1))
     figure.colorbar(image, label=metric)
     return figure
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a picture, whole or not at all, in the format that the path's ending names."""
+    with whole_file(path) as file:
+        figure.savefig(file, format=path.suffix.removeprefix("."))
 
 
 def _figure(width: float, height: float) -> Figure:
