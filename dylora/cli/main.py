@@ -16,7 +16,7 @@ _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", 
 _MODEL = ("warmup_ratio", "warmup_steps")
 _CHOICE = ("tolerance", "confidence")
 _RANK_SAMPLING = (
-    *("distribution", "p", "weights", "objective", "frozen"),
+    *("recipe", "distribution", "p", "weights", "objective", "frozen"),
     *("ordered_decay", "distillation", "polish", "compensation"),
 )
 
