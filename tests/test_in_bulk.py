@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("hypothesis")
 
 from faults.bulk import try_in_bulk, whole_commands
-from faults.readers import has_digests, readers
+from faults.readers import readers
 
 _EXAMPLES = {"checkpoints": 300}
 _FEW = 100
@@ -15,8 +15,7 @@ _FEW = 100
 @pytest.mark.parametrize("reader", readers(), ids=lambda reader: reader.name)
 def test_what_each_reader_makes_of_damaged_inputs(reader):
     tally = try_in_bulk(reader, _EXAMPLES.get(reader.name, _FEW))
-    faults = [fault for fault in tally.faults if has_digests() or not fault[0].startswith("silently accepted")]
-    assert not faults
+    assert not tally.faults
     assert tally.counts["refused in form"] > 10
     assert tally.counts["loaded right"] > 0
 

@@ -30,6 +30,7 @@ from dylora.data.sources.prompts import parse_messages
 from dylora.data.sources.score_files import read_hypotheses, read_references
 from dylora.data.sources.table_files import read_table
 from dylora.runs.checkpoints import KEY, identity, read_checkpoint
+from dylora.runs.digests import DIGESTS, digests_of
 from dylora.runs.yaml_text import read_yaml
 from dylora.tasks import get_task
 
@@ -240,16 +241,7 @@ def _checkpoints() -> st.SearchStrategy[bytes]:
 
 
 def _with_digests(content: dict[str, Any]) -> dict[str, Any]:
-    try:
-        from dylora.runs.digests import DIGESTS, digests_of  # type: ignore[import-not-found]
-    except ImportError:
-        return content
     return {**content, DIGESTS: digests_of(content)}
-
-
-def has_digests() -> bool:
-    """Whether checkpoints carry digests, without which a changed bit cannot be seen."""
-    return len(_with_digests({})) > 0
 
 
 def _take_checkpoint(content: bytes, folder: Path) -> bool:

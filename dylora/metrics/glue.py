@@ -19,7 +19,7 @@ class GLUEMetrics(Metric):
     a process without rows included. A metric that is not defined is 0.0, never NaN, so that choosing a checkpoint or a
     rank by it stays possible: Matthews where all predictions or all labels are one class (as scikit-learn has it), the
     correlations where predictions or targets are constant, too few or not finite, and F1 without any positive. The mean
-    absolute error is infinite there.
+    absolute error is infinite there. An evaluation whose loss is not finite reports none of them, but NaN.
 
     Args:
         task: The task.
