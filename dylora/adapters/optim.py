@@ -1,13 +1,13 @@
 """Optimizers and schedule: torch's AdamW, Algorithm 1 to the bit, and a linear warm-up."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import get_linear_schedule_with_warmup
 
 from dylora.adapters.factors import LowRankFactors
 from dylora.errors import InputError
@@ -130,11 +130,9 @@ def linear_warmup(
     if warmup_steps is not None and warmup_steps < 0:
         raise InputError("warmup_steps", "0 or more", warmup_steps, "0 switches the warm-up off")
     warmup = -int(-total_steps * warmup_ratio // 1) if warmup_steps is None else warmup_steps
-    schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)  # type: ignore[no-untyped-call]
+    share = partial(_warmed_up, warmup=warmup, total=total_steps)
     constant = [group.get("constant_lr", False) for group in optimizer.param_groups]
-    if not any(constant):
-        return schedule
-    return LambdaLR(optimizer, [_one if keep else schedule.lr_lambdas[0] for keep in constant])
+    return LambdaLR(optimizer, [_one if keep else share for keep in constant] if any(constant) else share)
 
 
 def build_optimizer(
@@ -149,6 +147,13 @@ def build_optimizer(
 
 def _one(step: int) -> float:
     return 1.0
+
+
+def _warmed_up(step: int, warmup: int, total: int) -> float:
+    """Share of the peak learning rate at a step."""
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, (total - step) / max(1, total - warmup))
 
 
 def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:

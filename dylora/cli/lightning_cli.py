@@ -10,7 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from dylora.adapters.cuts import check_cut
-from dylora.cli.classes import DEFAULTS
+from dylora.cli.classes import DEFAULTS, load_named
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation_commands import EvaluationCommands
@@ -19,7 +19,7 @@ from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parser import Parser
 from dylora.cli.plain_parser import fail
-from dylora.cli.run_arguments import EVALUATIONS, complete_arguments
+from dylora.cli.run_arguments import EVALUATIONS
 from dylora.cli.templates import quoted_templates
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
@@ -31,11 +31,23 @@ from dylora.runs.folders import ROOT, discard_run
 def run_trainer_command(arguments: Sequence[str]) -> None:
     """Run one of the commands that train or evaluate.
 
+    Args:
+        arguments: The command and its options, with the run that an evaluation is about.
+
     Raises:
         InputError: If the arguments are wrong.
     """
-    command, *options = quoted_templates(complete_arguments(arguments))
+    command, *options = quoted_templates(arguments)
     run_cli(DyLoRACLI, command, options)
+
+
+def parser_of(command: str) -> LightningArgumentParser:
+    """The parser of one of the commands that train or evaluate."""
+    try:
+        _ParserOnly([command])
+    except _ParserMade as made:
+        return made.parser
+    raise AssertionError("the parser is always made")
 
 
 def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
@@ -47,6 +59,7 @@ def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCL
     Raises:
         InputError: If the options are wrong.
     """
+    load_named(" ".join((*DEFAULTS, *options)))
     try:
         return cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
@@ -68,6 +81,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def __init__(self, arguments: Sequence[str]) -> None:
         self.folder = None
         self._trial = None
+        self._command = arguments[0]
         try:
             super().__init__(
                 save_config_callback=None,
@@ -95,11 +109,10 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         elif self.folder is not None and process_rank() == 0:
             discard_run(self.folder, is_refused)
 
-    @staticmethod
     @override
-    def subcommands() -> dict[str, set[str]]:
-        """The commands, and which arguments of the trainer's methods are no options."""
-        return NOT_OPTIONS
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The one command that was given, and which arguments of the trainer's method are no options of it."""
+        return {self._command: NOT_OPTIONS[self._command]}
 
     @override
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -184,6 +197,22 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}
         return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
+
+
+class _ParserMade(Exception):  # noqa: N818 (no error)
+    """The command's parser is there."""
+
+    def __init__(self, parser: LightningArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+class _ParserOnly(DyLoRACLI):
+    """Makes the command's parser and stops."""
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        raise _ParserMade(self._parser(self._command))
 
 
 def _raised_inside(error: BaseException) -> BaseException:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from dylora.cli.commands import COMMANDS, overview
 from dylora.cli.old_configs import refuse_old_options
+from dylora.cli.option_index import unknown_option_words
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
+from dylora.cli.run_arguments import complete_arguments, option_values
 from dylora.errors import InputError
 
 # Options that the library names without their group; a test compares them with the classes that take them.
@@ -79,17 +81,17 @@ def _run(arguments: list[str]) -> None:
         export(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
-        if command == "predict":
-            from dylora.cli.run_arguments import option_values
+        if command == "predict" and (option_values(rest, "--text") or option_values(rest, "--text_pair")):
+            from dylora.cli.ask import ask
 
-            if option_values(rest, "--text") or option_values(rest, "--text_pair"):
-                from dylora.cli.ask import ask
-
-                ask(rest)
-                return
+            ask(rest)
+            return
+        completed = complete_arguments(arguments)
+        if words := unknown_option_words(command, completed[1:]):
+            fail(words)
         from dylora.cli.lightning_cli import run_trainer_command
 
         quiet()  # again: Lightning's handlers are there now
-        run_trainer_command(arguments)
+        run_trainer_command(completed)
     else:
         raise InputError("command", "one of " + ", ".join(COMMANDS), command, "see python -m dylora --help")

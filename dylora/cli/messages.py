@@ -2,11 +2,10 @@
 
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 
-from dylora.cli.classes import DATA, METHODS, MODELS, class_at, options_of
+from dylora.cli.classes import KNOWN, class_at, known_class, options_of
 from dylora.errors import InputError
-
-_KNOWN: dict[str, tuple[type, ...]] = {"--model": MODELS, "--data": DATA, "--model.method": METHODS}
 
 _KEY = re.compile(r'Parser key "([\w.]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([\w.]+)'")
@@ -30,7 +29,9 @@ def readable(message: str) -> str:
         return message
     chosen = [known for path in _CLASS.findall(message) if (known := _class_at(path))]
     if chosen and (found := _NO_OPTION.search(message)):
-        return _unknown_option(option, found[1] or found[2], chosen[-1])
+        options = {name: list(options_of(known_class(name))) for name in KNOWN.get(option, ())}
+        options[chosen[-1].__name__] = list(options_of(chosen[-1]))
+        return unknown_option(option, found[1] or found[2], chosen[-1].__name__, options)
     if found := _REQUIRED.search(message):
         return f"{option}: {chosen[-1].__name__ if chosen else 'it'} needs {option}.{found[1].rstrip(',')}"
     if found := _FILE.search(message):
@@ -45,19 +46,27 @@ def readable(message: str) -> str:
     return _union(option, message)
 
 
-def _unknown_option(option: str, name: str, chosen: type) -> str:
+def unknown_option(option: str, name: str, chosen: str, known: Mapping[str, Sequence[str]]) -> str:
+    """What to say of an option that a class does not have.
+
+    Args:
+        option: The option that takes the class.
+        name: The unknown option, without what stands before it.
+        chosen: Short name of the class.
+        known: The options of this class and of the known ones.
+    """
     full = f"{option}.{name}"
-    near = difflib.get_close_matches(name, options_of(chosen), 1)
-    owners = [known.__name__ for known in _KNOWN.get(option, ()) if name in options_of(known)]
+    near = difflib.get_close_matches(name, known[chosen], 1)
+    owners = [owner for owner in KNOWN.get(option, ()) if name in known[owner]]
     if owners:
         fix = f"it is one of {', '.join(owners)}: choose the class with {option}"
     else:
-        fix = f"did you mean {option}.{near[0]}?" if near else f"{option}.help {chosen.__name__} lists them"
-    return f"{full}: {chosen.__name__} has no such option; {fix}"
+        fix = f"did you mean {option}.{near[0]}?" if near else f"{option}.help {chosen} lists them"
+    return f"{full}: {chosen} has no such option; {fix}"
 
 
 def _unknown_class(option: str, given: str) -> str:
-    names = [known.__name__ for known in _KNOWN.get(option, ())]
+    names = list(KNOWN.get(option, ()))
     allowed = "a class path, such as my_package.MyClass" + (f", or one of {', '.join(names)}" if names else "")
     near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], 1)
     meant = next((name for name in names if name.lower() == near[0]), None) if near else None

@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
-from dylora.cli.classes import class_at
+from dylora.cli.classes import class_at, load_named
 from dylora.cli.links import shared_options, without_shared
 from dylora.cli.messages import readable
 from dylora.cli.old_configs import renewed
@@ -27,7 +27,9 @@ class Parser(LightningArgumentParser):
     @override
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration, one of an earlier version too."""
-        config: Namespace = super().parse_string(renewed(content), *args, **kwargs)
+        content = renewed(content)
+        load_named(content)
+        config: Namespace = super().parse_string(content, *args, **kwargs)
         return config
 
     @override

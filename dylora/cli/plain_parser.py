@@ -3,6 +3,7 @@
 import difflib
 import re
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser
@@ -33,5 +34,10 @@ def with_nearest(message: str, parser: ArgumentParser) -> str:
         return message
     commands = parser._subcommands_action._name_parser_map.values() if parser._subcommands_action else ()
     known = {option for each in (parser, *commands) for option in each._option_string_actions}
-    near = difflib.get_close_matches(found[1], sorted(known), 1)
-    return f"{message}; " + (f"did you mean {near[0]}?" if near else "--help lists the options")
+    return f"{message}; {nearest(found[1], known)}"
+
+
+def nearest(option: str, known: Iterable[str]) -> str:
+    """What to write in the place of an unknown option."""
+    near = difflib.get_close_matches(option, sorted(known), 1)
+    return f"did you mean {near[0]}?" if near else "--help lists the options"
