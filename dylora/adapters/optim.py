@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -84,31 +84,34 @@ class RowExactAdamW(Optimizer):
                 loss = closure()
         rows = self._updated_rows()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group, rows)
+            if parameters := [parameter for parameter in group["params"] if parameter.grad is not None]:
+                self._update(parameters, group, rows if group["rank_dim"] is not None else slice(None))
         return loss
 
-    def _update(self, parameter: Tensor, group: dict[str, Any], rows: slice) -> None:
-        """The update of `torch.optim.AdamW`, on a view of the rows that take part."""
-        state, dim = self.state[parameter], group["rank_dim"]
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], rows: slice) -> None:
+        """The update of `torch.optim.AdamW`, on views of the rows that take part."""
+        dim = group["rank_dim"]
+        states = [self._begun(parameter, dim) for parameter in parameters]
+        for state in states:
+            state["step"][rows] += 1
+        _adamw(
+            [_rows(parameter, dim, rows) for parameter in parameters],
+            [_rows(cast(Tensor, parameter.grad), dim, rows) for parameter in parameters],
+            [_rows(state["exp_avg"], dim, rows) for state in states],
+            [_rows(state["exp_avg_sq"], dim, rows) for state in states],
+            _corrections([state["step"][rows] for state in states], parameters, group),
+            group,
+        )
+
+    def _begun(self, parameter: Tensor, dim: int | None) -> dict[str, Tensor]:
+        """What is kept of a parameter."""
+        state: dict[str, Tensor] = self.state[parameter]
         if not state:
             # One counter a row; plain parameters have a single one.
             state["step"] = torch.zeros(1 if dim is None else parameter.shape[dim], dtype=torch.float64)
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
-        if dim is None:
-            rows = slice(None)
-        state["step"][rows] += 1
-        assert parameter.grad is not None
-        _adamw(
-            _rows(parameter, dim, rows),
-            _rows(parameter.grad, dim, rows),
-            _rows(state["exp_avg"], dim, rows),
-            _rows(state["exp_avg_sq"], dim, rows),
-            _along(state["step"][rows], parameter, dim),
-            group,
-        )
+        return state
 
 
 def linear_warmup(
@@ -170,14 +173,45 @@ def _along(steps: Tensor, like: Tensor, dim: int | None) -> Tensor:
     return steps.view(shape)
 
 
-def _adamw(
-    parameter: Tensor, grad: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: Tensor, group: dict[str, Any]
-) -> None:
-    """One AdamW update in place, with a step count for each row; the order of operations is torch's."""
+def _corrections(
+    steps: list[Tensor], parameters: list[Tensor], group: dict[str, Any]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Step size and square root of the second bias correction, a row each; made once where counters are the same."""
     beta1, beta2 = group["betas"]
-    exp_avg.lerp_(grad, 1 - beta1)
-    exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-    step_size = (group["lr"] / (1 - beta1**step)).to(parameter)
-    root = (1 - beta2**step).sqrt().to(parameter)
-    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-    parameter.sub_(step_size * exp_avg / (exp_avg_sq.sqrt() / root).add_(group["eps"]))
+    made: dict[Any, tuple[Tensor, Tensor]] = {}
+    for counters, parameter in zip(steps, parameters, strict=True):
+        key = _key(counters, parameter)
+        if key not in made:
+            step = _along(counters, parameter, group["rank_dim"])
+            size, root = group["lr"] / (1 - beta1**step), (1 - beta2**step).sqrt()
+            made[key] = (size.to(parameter), root.to(parameter))
+    found = [made[_key(counters, parameter)] for counters, parameter in zip(steps, parameters, strict=True)]
+    return [size for size, _ in found], [root for _, root in found]
+
+
+def _key(counters: Tensor, like: Tensor) -> tuple[Any, ...]:
+    return (tuple(counters.tolist()), like.dim(), like.device, like.dtype)
+
+
+def _adamw(
+    parameters: list[Tensor],
+    grads: list[Tensor],
+    exp_avgs: list[Tensor],
+    exp_avg_sqs: list[Tensor],
+    corrections: tuple[list[Tensor], list[Tensor]],
+    group: dict[str, Any],
+) -> None:
+    """One AdamW update of all parameters in place, with a step count for each row; the order is torch's."""
+    beta1, beta2 = group["betas"]
+    sizes, roots = corrections
+    torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
+    torch._foreach_mul_(exp_avg_sqs, beta2)
+    torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
+    denominators = torch._foreach_sqrt(exp_avg_sqs)
+    torch._foreach_div_(denominators, roots)
+    torch._foreach_add_(denominators, group["eps"])
+    changes = torch._foreach_mul(exp_avgs, sizes)
+    torch._foreach_div_(changes, denominators)
+    if group["weight_decay"]:
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+    torch._foreach_sub_(parameters, changes)

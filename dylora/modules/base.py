@@ -51,7 +51,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
         warmup_steps: Number of warm-up steps, in the place of the ratio.
         eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
-            reached.
+            reached, or fewer where more would be slower: on a CPU up to 1,024 tokens.
         tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
 
     Attributes:
