@@ -1,5 +1,6 @@
 """Optimizers and schedule: torch's AdamW, Algorithm 1 to the bit, and a linear warm-up."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal, cast, overload
@@ -99,7 +100,7 @@ class RowExactAdamW(Optimizer):
             [_rows(cast(Tensor, parameter.grad), dim, rows) for parameter in parameters],
             [_rows(state["exp_avg"], dim, rows) for state in states],
             [_rows(state["exp_avg_sq"], dim, rows) for state in states],
-            _corrections([state["step"][rows] for state in states], parameters, group),
+            [state["step"][rows] for state in states],
             group,
         )
 
@@ -165,53 +166,48 @@ def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:
     return tensor[rows] if dim == 0 else tensor[:, rows]
 
 
-def _along(steps: Tensor, like: Tensor, dim: int | None) -> Tensor:
-    """Reshape one counter a row so that it broadcasts along `dim` of a tensor."""
-    shape = [1] * like.dim()
-    if dim is not None:
-        shape[dim] = -1
-    return steps.view(shape)
-
-
-def _corrections(
-    steps: list[Tensor], parameters: list[Tensor], group: dict[str, Any]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Step size and square root of the second bias correction, a row each; made once where counters are the same."""
-    beta1, beta2 = group["betas"]
-    made: dict[Any, tuple[Tensor, Tensor]] = {}
-    for counters, parameter in zip(steps, parameters, strict=True):
-        key = _key(counters, parameter)
-        if key not in made:
-            step = _along(counters, parameter, group["rank_dim"])
-            size, root = group["lr"] / (1 - beta1**step), (1 - beta2**step).sqrt()
-            made[key] = (size.to(parameter), root.to(parameter))
-    found = [made[_key(counters, parameter)] for counters, parameter in zip(steps, parameters, strict=True)]
-    return [size for size, _ in found], [root for _, root in found]
-
-
-def _key(counters: Tensor, like: Tensor) -> tuple[Any, ...]:
-    return (tuple(counters.tolist()), like.dim(), like.device, like.dtype)
-
-
 def _adamw(
     parameters: list[Tensor],
     grads: list[Tensor],
     exp_avgs: list[Tensor],
     exp_avg_sqs: list[Tensor],
-    corrections: tuple[list[Tensor], list[Tensor]],
+    steps: list[Tensor],
     group: dict[str, Any],
 ) -> None:
-    """One AdamW update of all parameters in place, with a step count for each row; the order is torch's."""
+    """One AdamW update of all parameters in place, with a step count for each row; the order of operations is torch's.
+
+    A row, or several with the same count, is a tensor of its own where counts matter: its two factors are numbers then,
+    and the update takes as many passes over the tensors as torch's.
+    """
     beta1, beta2 = group["betas"]
-    sizes, roots = corrections
     torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
     torch._foreach_mul_(exp_avg_sqs, beta2)
     torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
     denominators = torch._foreach_sqrt(exp_avg_sqs)
-    torch._foreach_div_(denominators, roots)
-    torch._foreach_add_(denominators, group["eps"])
-    changes = torch._foreach_mul(exp_avgs, sizes)
-    torch._foreach_div_(changes, denominators)
     if group["weight_decay"]:
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-    torch._foreach_sub_(parameters, changes)
+    counts = [_runs(counters.tolist()) for counters in steps]
+    values = [value for runs in counts for value, _ in runs]
+    p, m, v = (_pieces(whole, counts, group["rank_dim"]) for whole in (parameters, exp_avgs, denominators))
+    torch._foreach_div_(v, [(1 - beta2**value) ** 0.5 for value in values])
+    torch._foreach_add_(v, group["eps"])
+    torch._foreach_addcdiv_(p, m, v, [-group["lr"] / (1 - beta1**value) for value in values])
+
+
+def _runs(counts: list[float]) -> list[tuple[float, int]]:
+    """Consecutive equal counts, and how many there are of each.
+
+    >>> _runs([3.0, 3.0, 2.0])
+    [(3.0, 2), (2.0, 1)]
+    """
+    return [(value, len(list(same))) for value, same in itertools.groupby(counts)]
+
+
+def _pieces(tensors: list[Tensor], counts: list[list[tuple[float, int]]], dim: int | None) -> list[Tensor]:
+    """The parts of tensors whose rows have the same count."""
+    if dim is None:
+        return tensors
+    sizes = [[length for _, length in runs] for runs in counts]
+    return [
+        piece for tensor, lengths in zip(tensors, sizes, strict=True) for piece in torch.split(tensor, lengths, dim)
+    ]
