@@ -93,14 +93,14 @@ class RowExactAdamW(Optimizer):
         """The update of `torch.optim.AdamW`, on views of the rows that take part."""
         dim = group["rank_dim"]
         states = [self._begun(parameter, dim) for parameter in parameters]
-        for state in states:
-            state["step"][rows] += 1
+        steps = [state["step"][rows] for state in states]
+        torch._foreach_add_(steps, 1.0)
         _adamw(
             [_rows(parameter, dim, rows) for parameter in parameters],
             [_rows(cast(Tensor, parameter.grad), dim, rows) for parameter in parameters],
             [_rows(state["exp_avg"], dim, rows) for state in states],
             [_rows(state["exp_avg_sq"], dim, rows) for state in states],
-            [state["step"][rows] for state in states],
+            steps,
             group,
         )
 
@@ -183,7 +183,7 @@ def _adamw(
     torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
     torch._foreach_mul_(exp_avg_sqs, beta2)
     torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
-    denominators = torch._foreach_sqrt(exp_avg_sqs)
+    denominators = list(torch._foreach_sqrt(exp_avg_sqs))
     if group["weight_decay"]:
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
     counts = [_runs(counters.tolist()) for counters in steps]
@@ -208,6 +208,5 @@ def _pieces(tensors: list[Tensor], counts: list[list[tuple[float, int]]], dim: i
     if dim is None:
         return tensors
     sizes = [[length for _, length in runs] for runs in counts]
-    return [
-        piece for tensor, lengths in zip(tensors, sizes, strict=True) for piece in torch.split(tensor, lengths, dim)
-    ]
+    parts = (tensor.split_with_sizes(lengths, dim) for tensor, lengths in zip(tensors, sizes, strict=True))
+    return [piece for pieces in parts for piece in pieces]
