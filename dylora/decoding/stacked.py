@@ -125,7 +125,8 @@ class _Call:
         rank = ranks[0] if len(ranks) == 1 else torch.tensor(ranks).repeat_interleave(rows)
         inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
         stacked = {name: value.repeat(len(ranks), 1) for name, value in inputs.items()}
-        with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random:
+        eager = torch.compiler.set_stance("force_eager")  # the cache grows with every token
+        with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random, eager:
             return _generate(model, settings, processors, stacked)
 
 

@@ -64,7 +64,7 @@ class StackedRanks(LightningModule, ABC):
         stacks = may_stack(self.model, "forward", distinct, lambda some: self._run(rest, some)[1])
         self._say_if_refuted()
         if stacks:
-            with use_rank(self.model, ranks if len(distinct) > 1 else distinct[0]):
+            with use_rank(self.model, ranks if len(distinct) > 1 else self._as_data(distinct[0], len(ranks))):
                 return self.losses_of(rest, 1)[1]
         places = [(ranks == rank).nonzero().flatten() for rank in distinct]
         parts = [
@@ -82,10 +82,14 @@ class StackedRanks(LightningModule, ABC):
         """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""
         rows = rows_of(batch)
         if len(ranks) == 1:
-            set_rank(self.model, ranks[0])
+            set_rank(self.model, self._as_data(ranks[0], rows))
             return batch
         set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
         return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
+
+    def _as_data(self, rank: int, rows: int) -> int | Tensor:
+        """A rank of all rows; of a compiled backbone one for each of them, (rows,)."""
+        return torch.full((rows,), rank, device=self.device) if rank_state(self.model).compiled else rank
 
     @staticmethod
     def _chunks(ranks: Sequence[int], size: int) -> list[Sequence[int]]:
