@@ -20,7 +20,7 @@ from numpy import ndarray
 from scipy.special import ndtr
 
 from dylora.rank_curve.choice import choose
-from dylora.rank_curve.intervals import Interval, bootstrap, differences, differences_to_best, intervals
+from dylora.rank_curve.intervals import Bootstrap, Interval, bootstrap, differences, differences_to_best, intervals
 from dylora.rank_curve.outcome_metrics import classification_outcomes, regression_outcomes
 from dylora.rank_curve.outcomes import Outcomes
 
@@ -131,10 +131,15 @@ def world_of(metric: str, curve: str, seeds: int, agreement: float, tolerance: f
     return f1_world(share, agreement) if metric == "f1" else correlation_world(metric, share, agreement)
 
 
-def covered(found: dict[int, Interval], truth: ndarray, leave_out: int | None = None) -> list[bool]:
+def to_last(result: Bootstrap) -> dict[int, Interval]:
+    """Each rank's difference to the last one, which is fixed beforehand."""
+    *others, last = RANKS
+    return dict(zip(others, differences(result, others, [last] * len(others)), strict=True))
+
+
+def covered(found: dict[int, Interval], truth: ndarray) -> list[bool]:
     """Of each rank, whether the truth lies inside."""
-    pairs = zip(found.items(), truth, strict=True)
-    return [interval.low <= value <= interval.high for (rank, interval), value in pairs if rank != leave_out]
+    return [each.low <= value <= each.high for each, value in zip(found.values(), truth, strict=True)]
 
 
 def measure(setting: Setting, draws: int, resamples: int, seed: int) -> list[float]:
@@ -152,7 +157,7 @@ def measure(setting: Setting, draws: int, resamples: int, seed: int) -> list[flo
         rows.append(
             (
                 np.mean(covered(intervals(result), world.truth)),
-                np.mean(covered(differences(result, 8), world.truth - world.truth[7], leave_out=8)),
+                np.mean(covered(to_last(result), world.truth[:-1] - world.truth[-1])),
                 all(covered(differences_to_best(result, choice.best_rank), world.truth - best)),
                 choice.certain,
                 choice.certain and is_bad,

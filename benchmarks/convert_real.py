@@ -1,5 +1,6 @@
 """A LoRA that plain `peft` and `Trainer` trained on STS-B, made elastic: every rank by both cuts beside PEFT's own way.
 
+    python benchmarks/convert_real.py --quick
     python benchmarks/convert_real.py --backbone MODEL --data GLUE [--steps 300] [--rank 8] [--seed 0]
 
 It trains a rsLoRA of queries and values with the task head, saves it as PEFT does, converts the folder with
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
 from dylora.adapters.export import PeftAdapter
+from dylora.assets import asset_path
 from dylora.deploy.convert import convert
 from dylora.deploy.load import load
 from dylora.deploy.peft_folder import read_peft, write_peft
@@ -38,6 +40,12 @@ def read_pairs(path: Path) -> Pairs:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         return [(row["sentence1"], row["sentence2"], float(row["score"])) for row in rows if row["score"]]
+
+
+def made_up_pairs(count: int) -> Pairs:
+    """Sentences that share from none to all of their words, scored by how many."""
+    words = ["a", "cheap", "pub", "near", "the", "river", "serves", "good", "food"]
+    return [(" ".join(words), " ".join(words[: i % 9 + 1]), 5 * (i % 9) / 8) for i in range(count)]
 
 
 def base_model(backbone: str) -> Any:  # noqa: ANN401
@@ -171,13 +179,22 @@ def table(found: dict[str, dict[int, float]]) -> str:
 def main() -> None:
     """Parse the command line, train, convert, evaluate, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", required=True, help="folder of the base model")
-    parser.add_argument("--data", type=Path, required=True, help="folder with STS-B/train.tsv and dev.tsv")
+    parser.add_argument("--backbone", help="folder of the base model")
+    parser.add_argument("--data", type=Path, help="folder with STS-B/train.tsv and dev.tsv")
+    parser.add_argument(
+        "--quick", action="store_true", help="the package's tiny backbone and made-up pairs, in seconds"
+    )
     parser.add_argument("--steps", type=int, default=300, help="steps of 32 pairs (default: 300)")
     parser.add_argument("--rank", type=int, default=8, help="rank of the LoRA (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="of training (default: 0)")
     options = parser.parse_args()
-    training, validation = (read_pairs(options.data / "STS-B" / f"{split}.tsv") for split in ("train", "dev"))
+    if options.quick:
+        options.backbone, options.steps, options.rank = str(asset_path("roberta")), 2, 2
+        training, validation = made_up_pairs(64), made_up_pairs(24)
+    elif options.backbone and options.data:
+        training, validation = (read_pairs(options.data / "STS-B" / f"{split}.tsv") for split in ("train", "dev"))
+    else:
+        parser.error("--backbone and --data are needed, or --quick")
     tokenizer = AutoTokenizer.from_pretrained(options.backbone)
     with TemporaryDirectory() as place:
         _, seconds = timed(lambda: train(Path(place), options.backbone, encoded(tokenizer, training), options))

@@ -69,7 +69,7 @@ def train(options: argparse.Namespace, sampling: dict[str, Any]) -> list[float]:
         accelerator=options.accelerator,
         devices=1,
         max_steps=options.steps + WARM_UP,
-        callbacks=[RankSamplingCallback(**sampling), clock],
+        callbacks=[RankSamplingCallback("dylora", **sampling), clock],
         limit_val_batches=0,
         logger=False,
         enable_checkpointing=False,

@@ -35,7 +35,7 @@ def train(options: argparse.Namespace, rank: int, sampling: dict[str, Any]) -> f
     begin: list[float] = []
     trainer = Trainer(
         max_steps=options.steps + 1,
-        callbacks=[RankSamplingCallback(**sampling), Clock(begin)],
+        callbacks=[RankSamplingCallback("dylora", **sampling), Clock(begin)],
         limit_val_batches=0,
         logger=False,
         enable_checkpointing=False,

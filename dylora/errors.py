@@ -1,4 +1,4 @@
-"""The one exception for input that a user can put right."""
+"""The one exception for input that a user can put right, and the one for a training that came to nothing."""
 
 
 class InputError(ValueError):
@@ -23,6 +23,13 @@ class InputError(ValueError):
     def __str__(self) -> str:
         argument, allowed, given, fix = self.args
         return " ".join(f"{argument}: must be {allowed}, got {given}; {fix}".split())
+
+
+class DivergedError(RuntimeError):
+    """A training that was stopped because its figures are no numbers, told in one line.
+
+    The command line prints it on stderr without a traceback and exits with status 1.
+    """
 
 
 def check_at_least(group: str, least: int, **values: int) -> None:

@@ -1,9 +1,6 @@
-"""Which process of a distributed run this is, what the first one says for all, and how an interrupted one ends."""
+"""Which process of a distributed run this is, and what the first one says for all."""
 
 from lightning_utilities.core.rank_zero import rank_zero_only  # Lightning's own, without loading the rest of it
-
-INTERRUPTED = 130
-"""Exit status of a process that a signal ended, as shells have it."""
 
 
 def process_rank() -> int:

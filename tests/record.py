@@ -1,7 +1,9 @@
 """Callbacks for the tests of whole commands, named on their command line."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,30 @@ class Record(Callback):
         name = f"process_{trainer.global_rank}"
         (self.folder / f"{name}.json").write_text(json.dumps(self.ranks))
         torch.save(adapter_state(pl_module), self.folder / f"{name}.pt")
+
+
+class FullDisk(Callback):
+    """Nothing reaches the disk from the second epoch on."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            os.fsync = _full
+
+
+class LoseFolder(Callback):
+    """The folder of all runs goes in the second epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            shutil.rmtree(trainer.default_root_dir)
+
+
+class InterruptSetup(Callback):
+    """Press Ctrl-C after the run's configuration is written and before anything is trained."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        raise KeyboardInterrupt
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -33,12 +33,12 @@ def _build(arguments, monkeypatch, tmp_path):
 
 
 def test_there_is_one_for_the_demo_and_each_task():
-    assert [path.stem for path in EXPERIMENTS] == sorted(("demo", *GLUE))
+    assert [path.stem for path in EXPERIMENTS] == sorted(("demo", "restaurants", *GLUE))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_it_builds_model_data_and_trainer(path, backbone, monkeypatch, tmp_path):
-    changes = [] if path.stem == "demo" else ["--model.backbone", backbone]
+    changes = [] if path.stem in ("demo", "restaurants") else ["--model.backbone", backbone]
     cli = _build(["--config", path, *changes], monkeypatch, tmp_path)
     assert cli.model.task.name == cli.datamodule.task_spec.name == (path.stem if path.stem in GLUE else "restaurants")
     assert cli.trainer.max_epochs == yaml.safe_load(path.read_text())["trainer"]["max_epochs"]
@@ -64,7 +64,7 @@ def test_glue_has_the_values_of_table_8(name):
     assert (data["train_batch_size"], data["max_length"]) == (32, 512)
     assert config["trainer"]["max_epochs"] == 30
     assert data["task"] == name
-    assert config["rank_sampling"]["distribution"] == "uniform"
+    assert config["rank_sampling"] == {"recipe": "dylora"}
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS + sorted(CONFIGS.glob("*/*.yaml")), ids=lambda path: path.stem)

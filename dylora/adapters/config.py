@@ -9,6 +9,7 @@ from dylora.adapters.ranks import RankRange
 from dylora.errors import InputError
 
 Init = Literal["gaussian", "kaiming"]
+_LARGEST_ALPHA = 1e6
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,10 @@ class DyLoRAConfig:
     """Shape, scaling and place of the adapters.
 
     Attributes:
-        max_rank: Largest rank, allocated and trained (the paper's r_max).
+        max_rank: Largest rank, allocated and trained (the paper's r_max), at most 10000.
         min_rank: Smallest rank that is trained and evaluated (r_min).
         rank_step: Distance between two ranks of the range.
-        alpha: LoRA's alpha, the numerator of the scaling.
+        alpha: LoRA's alpha, the numerator of the scaling, above 0 and at most 1e6.
         scaling: `alpha/max_rank` (equal at every rank; what docs/results.md found best), `alpha/b` (the paper, Eq. 7)
             or `alpha/sqrt(b*max_rank)`.
         dropout: Probability of dropout on the adapter's input, from 0 up to but without 1.
@@ -45,6 +46,9 @@ class DyLoRAConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranks", RankRange(self.min_rank, self.max_rank, self.rank_step))
+        if not 0 < self.alpha <= _LARGEST_ALPHA:
+            allowed = f"above 0 and at most {_LARGEST_ALPHA:g}"
+            raise InputError("alpha", allowed, self.alpha, "16 is the default; 0 would switch the adapter off")
         if self.scaling not in SCALINGS:
             raise InputError("scaling", "one of " + ", ".join(SCALINGS), repr(self.scaling), "choose one of them")
         if not 0 <= self.dropout < 1:

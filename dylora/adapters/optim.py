@@ -129,14 +129,23 @@ def linear_warmup(
     Raises:
         InputError: If the ratio is outside [0, 1] or the number of steps is negative.
     """
-    if not 0 <= warmup_ratio <= 1:
-        raise InputError("warmup_ratio", "from 0 to 1", warmup_ratio, "the paper uses 0.06")
-    if warmup_steps is not None and warmup_steps < 0:
-        raise InputError("warmup_steps", "0 or more", warmup_steps, "0 switches the warm-up off")
+    check_warmup(warmup_ratio, warmup_steps)
     warmup = -int(-total_steps * warmup_ratio // 1) if warmup_steps is None else warmup_steps
     share = partial(_warmed_up, warmup=warmup, total=total_steps)
     constant = [group.get("constant_lr", False) for group in optimizer.param_groups]
     return LambdaLR(optimizer, [_one if keep else share for keep in constant] if any(constant) else share)
+
+
+def check_warmup(ratio: float, steps: int | None) -> None:
+    """Refuse a warm-up that cannot be.
+
+    Raises:
+        InputError: If the ratio is outside [0, 1] or the number of steps is negative.
+    """
+    if not 0 <= ratio <= 1:
+        raise InputError("warmup_ratio", "from 0 to 1", ratio, "the paper uses 0.06")
+    if steps is not None and steps < 0:
+        raise InputError("warmup_steps", "0 or more", steps, "0 switches the warm-up off")
 
 
 def build_optimizer(

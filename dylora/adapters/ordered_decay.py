@@ -54,7 +54,7 @@ def decay_after_steps(
 ) -> RemovableHandle:
     """Decoupled: after each step multiply row j of `lora_A` and column j of `lora_B` by `1 - lr omega rise(j)`.
 
-    A step that a gradient scaler skips does not decay. A factor below 0 becomes 0.
+    A step that a gradient scaler skips, or without any gradient, does not decay. A factor below 0 becomes 0.
 
     Args:
         optimizer: Its groups name their rank dimension (`rank_dim`), as `parameter_groups` gives them.
@@ -69,6 +69,8 @@ def decay_after_steps(
 
     @torch.no_grad()
     def decay(optimizer: Optimizer, args: object, options: object) -> None:
+        if all(p.grad is None for group in optimizer.param_groups for p in group["params"]):
+            return
         rows = updated_rows() if updated_rows is not None else slice(None)
         for group in optimizer.param_groups:
             if (dim := group.get("rank_dim")) is None:

@@ -5,6 +5,7 @@ import re
 from dylora.adapters.ranks import RankRange
 from dylora.errors import InputError
 
+_MOST_SHOWN = 60
 _FORMS = "one rank (3), several (1,4,8), a range (2-5) or all"
 
 
@@ -31,8 +32,9 @@ def parse_ranks(spec: str, ranks: RankRange) -> tuple[int, ...]:
 
 
 def _parse_part(part: str, spec: str, ranks: RankRange) -> list[int]:
-    if not (match := re.fullmatch(r"(\d+)(?:-(\d+))?", part)):
-        raise InputError("--rank", _FORMS, repr(spec), f"this adapter has ranks {_written(ranks)}")
+    if not (match := re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)):
+        given = repr(spec if len(spec) <= _MOST_SHOWN else f"{spec[:_MOST_SHOWN]}…")
+        raise InputError("--rank", _FORMS, given, f"this adapter has ranks {_written(ranks)}")
     first, last = int(match[1]), int(match[2] or match[1])
     if first > last:
         raise InputError("--rank", "a range from low to high", repr(spec), f"write {last}-{first}")

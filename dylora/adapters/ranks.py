@@ -9,6 +9,9 @@ import numpy as np
 
 from dylora.errors import InputError
 
+LARGEST_RANK = 10_000
+"""More than any layer has use for, and a bound for what a slip of the keyboard allocates."""
+
 DistributionName = Literal["uniform", "geometric", "weights", "max_rank"]
 
 
@@ -17,7 +20,8 @@ class RankRange:
     """The ranks an adapter is trained at: `min_rank`, `min_rank + rank_step`, …, `max_rank`, all 1-based.
 
     Raises:
-        InputError: If a bound is below 1, the bounds are swapped, or the step does not lead to `max_rank`.
+        InputError: If a bound is below 1 or above 10000, the bounds are swapped, or the step does not lead to
+            `max_rank`.
 
     >>> list(RankRange(2, 8, 3))
     [2, 5, 8]
@@ -32,6 +36,8 @@ class RankRange:
             raise InputError("min_rank", "at least 1", self.min_rank, "ranks start at 1")
         if self.max_rank < 1:
             raise InputError("max_rank", "at least 1", self.max_rank, "ranks start at 1")
+        if self.max_rank > LARGEST_RANK:
+            raise InputError("max_rank", f"at most {LARGEST_RANK}", self.max_rank, "8 or 16 are usual")
         if self.max_rank < self.min_rank:
             given = f"min_rank {self.min_rank} > max_rank {self.max_rank}"
             raise InputError("min_rank", "at most max_rank", given, "lower min_rank or raise max_rank")
@@ -49,7 +55,7 @@ class RankRange:
         return (self.max_rank - self.min_rank) // self.rank_step + 1
 
     def __contains__(self, rank: object) -> bool:
-        return rank in tuple(self)
+        return rank in range(self.min_rank, self.max_rank + 1, self.rank_step)
 
 
 @dataclass(frozen=True)

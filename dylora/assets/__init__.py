@@ -4,6 +4,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
+from dylora.errors import InputError
+
+_LONGEST = 1000
+
 
 def asset_path(name: Literal["roberta", "gpt2"]) -> Path:
     """Folder of a shipped backbone: `config.json`, `model.safetensors` and its tokenizer.
@@ -28,8 +32,16 @@ def resolve_backbone(name: str) -> str:
     Args:
         name: `builtin/roberta`, `builtin/gpt2`, a folder, or a hub name.
 
+    Raises:
+        InputError: If the package ships no such backbone, or no file or repository can have that name.
+
     >>> resolve_backbone("FacebookAI/roberta-base")
     'FacebookAI/roberta-base'
     """
     shipped = {"builtin/roberta": asset_path("roberta"), "builtin/gpt2": asset_path("gpt2")}
+    if not name or len(name) > _LONGEST or "\0" in name:
+        given = repr(name[:40]) + "…" * (len(name) > 40)
+        raise InputError("model.backbone", "a folder or the name of a backbone", given, "builtin/roberta is one")
+    if name.startswith("builtin/") and name not in shipped:
+        raise InputError("model.backbone", " or ".join(shipped), repr(name), "others are folders or names on the hub")
     return str(shipped.get(name, name))

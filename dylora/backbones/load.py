@@ -1,6 +1,5 @@
 """Pretrained models: from the hub, from a folder, or the tiny ones of the package."""
 
-import struct
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,10 +22,11 @@ from transformers.utils.import_utils import is_accelerate_available, is_gguf_ava
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
+from dylora.backbones.hub import check_hub
 from dylora.backbones.quantization import Quantization, keep_layout, quantization_options
 from dylora.errors import InputError
 
-_UNREADABLE = (OSError, ValueError, struct.error)
+_REPLACED_HEAD = "_dylora_replaced_head"  # attribute of a model: the number of outputs of its new head
 
 
 def load_classifier(
@@ -37,7 +37,7 @@ def load_classifier(
     Args:
         name: Hub name, folder, or `builtin/roberta`.
         num_outputs: Width of the head; 1 for regression.
-        keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made, and said so.
+        keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made.
         quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
@@ -60,7 +60,7 @@ def load_image_classifier(
     Args:
         name: Hub name or folder.
         num_outputs: Number of classes.
-        keep_head: Keep the head of a backbone that was trained before; else a new one is made, and said so.
+        keep_head: Keep the head of a backbone that was trained before; else a new one is made.
         quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
 
     Returns:
@@ -97,11 +97,23 @@ def _with_head(
     elif not set(head) <= set(missing):
         _make_anew(model, head)
         missing = sorted({*missing, *head})
+        setattr(model, _REPLACED_HEAD, outputs)
+    return model, missing
+
+
+def say_replaced_head(model: PreTrainedModel, name: str) -> None:
+    """Say that a training starts with a new head in the place of the one that the backbone brought, if it does.
+
+    Args:
+        model: What `load_classifier` or `load_image_classifier` gave.
+        name: Name of the backbone.
+    """
+    outputs = getattr(model, _REPLACED_HEAD, None)
+    if outputs is not None:
         rank_zero_info(
             f"{name} brings the head of another task; a new one with {outputs} outputs is trained "
             "(--model.keep_head true keeps one of equal width)."
         )
-    return model, missing
 
 
 def load_generator(
@@ -184,21 +196,24 @@ def _load(auto_class: Any, name: str, **kwargs: Any) -> tuple[PreTrainedModel, l
     try:
         with hub_logs.quiet():
             model, info = auto_class.from_pretrained(source, **options)
-    except _UNREADABLE as error:
+    except Exception as error:  # whatever the libraries raise about files that are not a model
         raise _explain(name, source, error, kwargs.get("gguf_file")) from error
     missing, mismatched = sorted(info["missing_keys"]), sorted(key for key, *_ in info["mismatched_keys"])
     _check_weights(name, model, missing)
     _check_shapes(name, model, mismatched)
+    _check_finite(name, model)
+    _check_quantized(name, model)
     keep_layout(model)
     return model.train(), missing, mismatched
 
 
 def _config(name: str, gguf: dict[str, str]) -> PreTrainedConfig:
     source = resolve_backbone(name)
+    check_hub(source)
     try:
         with hub_logs.quiet():
             config: PreTrainedConfig = AutoConfig.from_pretrained(source, **gguf)
-    except _UNREADABLE as error:
+    except Exception as error:  # as above
         raise _explain(name, source, error, gguf.get("gguf_file")) from error
     return config
 
@@ -246,6 +261,25 @@ def _check_shapes(name: str, model: PreTrainedModel, mismatched: list[str]) -> N
         raise InputError("model.backbone", f"weights for {type(model).__name__} of its config.json", given, fix)
 
 
+def _check_finite(name: str, model: PreTrainedModel) -> None:
+    """Refuse weights that are no numbers: all that is trained on them would be none either."""
+    for key, weight in model.named_parameters():
+        # A sum needs no memory; that of finite weights is finite in fp32, whatever their type.
+        is_plain = weight.is_floating_point() and not weight.is_meta
+        if is_plain and not weight.detach().sum(dtype=torch.float32).isfinite():
+            given = f"{name!r}, in whose {key} some are not"
+            raise InputError("model.backbone", "weights that are finite numbers", given, "fetch or save them again")
+
+
+def _check_quantized(name: str, model: PreTrainedModel) -> None:
+    """Refuse a method of quantisation that transformers does not know and passes over."""
+    asked = getattr(model.config, "quantization_config", None)
+    if asked is not None and getattr(model, "hf_quantizer", None) is None:
+        method = asked.get("quant_method") if isinstance(asked, dict) else asked
+        given = f"quant_method {method!r} in its config.json"
+        raise InputError("model.backbone", "quantised in a way that transformers knows", given, f"correct {name}")
+
+
 def _check_kept_head(name: str, head: list[str], missing: list[str], mismatched: list[str]) -> None:
     allowed = "off, or on for a backbone with a head of the task's width"
     if lost := [key for key in head if key in missing]:
@@ -270,16 +304,26 @@ def _make_anew(model: PreTrainedModel, names: list[str]) -> None:
 
 
 def _explain(name: str, source: str, error: Exception, gguf_file: str | None = None) -> InputError:
+    if isinstance(error, InputError):
+        return error
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    reason = reason if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {reason}"
     folder = Path(source)
-    if folder.is_dir() and gguf_file:
+    if _is_dir(folder) and gguf_file:
         given = f"{gguf_file!r} in {name}, which cannot be read ({reason})"
         return InputError(
             "model.gguf_file", "a GGUF file of a language model", given, "fetch it again if it is damaged"
         )
-    if folder.is_dir():
+    if _is_dir(folder):
         present = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         allowed = "a folder with config.json and weights (model.safetensors)"
         return InputError("model.backbone", allowed, f"{name!r}, which holds {present}", f"put them there ({reason})")
     fix = "offline, give a local folder (--model.backbone DIR) or fill the hub's cache first and set HF_HUB_OFFLINE=1"
     return InputError("model.backbone", "a folder or a hub name that can be reached", repr(name), fix)
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

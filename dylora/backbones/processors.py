@@ -6,6 +6,7 @@ from typing import Any, cast
 from transformers import AutoImageProcessor, BaseImageProcessor
 
 from dylora.backbones import hub_logs
+from dylora.backbones.hub import check_hub
 from dylora.errors import InputError
 
 
@@ -21,13 +22,14 @@ def processor_for(backbone: str) -> BaseImageProcessor:
         InputError: If the folder does not exist or holds no image processor, or the hub cannot be reached.
     """
     folder = Path(backbone).expanduser()
+    check_hub(backbone)
     try:
         with hub_logs.quiet():
             auto = cast(Any, AutoImageProcessor)  # transformers does not say what it takes
             processor: BaseImageProcessor = auto.from_pretrained(
                 str(folder) if folder.is_dir() else backbone, backend="pil"
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever the libraries raise about files that are no image processor
         raise _unusable(backbone, folder) from error
     return processor
 

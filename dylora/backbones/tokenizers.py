@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
+from dylora.backbones.hub import check_hub
 from dylora.errors import InputError
 
 
@@ -38,10 +39,11 @@ def tokenizer_for(backbone: str, gguf_file: str | None = None) -> PreTrainedToke
 
 def _load(name: str, is_local: bool, gguf_file: str | None) -> PreTrainedTokenizerBase:
     gguf = {} if gguf_file is None else {"gguf_file": gguf_file}
+    check_hub(name)
     try:
         with hub_logs.quiet():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **gguf)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever the libraries raise about files that are no tokenizer
         raise _unusable(name, is_local) from error
     # From a folder with a config alone, transformers makes a tokenizer that knows nothing but its special tokens.
     if len(tokenizer) <= len(tokenizer.all_special_ids):

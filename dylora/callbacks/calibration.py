@@ -9,6 +9,8 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from dylora.adapters.sensitivity import Batch, Sensitivities, gather_sensitivities
 from dylora.errors import InputError
@@ -34,15 +36,19 @@ class Calibration:
 
 
 def calibrate(
-    trainer: Trainer, module: EveryRankModule, examples: int = 1000, batches: int | None = None
+    trainer: Trainer, module: EveryRankModule, examples: int = 1000, batches: int | None = None, seed: int = 0
 ) -> Calibration:
     """Gather the statistics of the two-sided cut from the training split; all processes have to call it.
+
+    The rows are drawn by the seed (a data module of this package has its own), and where training stands in its data
+    stays as it is.
 
     Args:
         trainer: With a data module, or in a training run.
         module: The adapted model as it was trained.
         examples: How many examples to take; the training split may have fewer.
         batches: Largest number of batches, where a run trains on fewer examples than there are.
+        seed: Draws the rows, and labels where there are more than two classes.
 
     Raises:
         InputError: If there are no training examples, or the module's outputs are of no known kind.
@@ -53,17 +59,25 @@ def calibrate(
         given = f"{type(module).__name__}, which has no outcome_kind"
         raise InputError("--cut", "another than two-sided for outputs of unknown kind", given, "use svd")
     processes = trainer.world_size
-    counted = _Counted(_on_device(module, islice(_loader(trainer, examples), batches)))
+    counted = _Counted(_on_device(trainer, module, islice(_loader(trainer, examples, seed), batches)))
     start = perf_counter()
     found = gather_sensitivities(
         module.model,
         counted,
-        lambda batch: module.outputs_of(dict(batch)),
+        lambda batch: outputs_in_precision(trainer, module, batch),
         module.output_kind,
         examples=-(-examples // processes),
+        seed=seed,
     )
     seen = _sum_over_processes(found, counted.rows) if processes > 1 else counted.rows
     return Calibration(found, seen, perf_counter() - start)
+
+
+def outputs_in_precision(trainer: Trainer, module: EveryRankModule, batch: Batch) -> Tensor:
+    """What the loss looks at, computed in the precision that the trainer has; the statistics themselves are fp32."""
+    with trainer.precision_plugin.val_step_context():
+        outputs: Tensor = module.outputs_of(dict(batch))
+    return outputs
 
 
 class _Counted:
@@ -79,27 +93,38 @@ class _Counted:
             yield batch
 
 
-def _on_device(module: EveryRankModule, batches: Iterable[Any]) -> Iterator[Any]:
+def _on_device(trainer: Trainer, module: EveryRankModule, batches: Iterable[Any]) -> Iterator[Any]:
     for batch in batches:
-        yield module.transfer_batch_to_device(batch, module.device, 0)
+        moved = module.transfer_batch_to_device(batch, module.device, 0)
+        yield trainer.precision_plugin.convert_input(moved)
 
 
-def _loader(trainer: Trainer, examples: int) -> Iterable[Any]:
-    """Training batches: some rows of a data module of this package, else the batches that training has."""
+def _loader(trainer: Trainer, examples: int, seed: int) -> Iterable[Any]:
+    """Batches of some training rows, of a data module of this package or of the loader that training has."""
     data: Any = getattr(trainer, "datamodule", None)
     try:
         if hasattr(data, "calibration_dataloader"):
             loader: Iterable[Any] = data.calibration_dataloader(examples)
             return loader
         if trainer.train_dataloader is not None:
-            return cast(Iterable[Any], trainer.train_dataloader)
+            return _some_rows(trainer, trainer.train_dataloader, examples, seed)
         if data is not None:
             data.setup("fit")
-            found: Iterable[Any] = data.train_dataloader()
-            return found
+            return _some_rows(trainer, data.train_dataloader(), examples, seed)
     except InputError as error:
         raise _no_data(str(error)) from error
     raise _no_data("none")
+
+
+def _some_rows(trainer: Trainer, loader: Any, examples: int, seed: int) -> Iterable[Any]:  # noqa: ANN401
+    """Rows of a loader drawn by the seed, each in one process, in a loader of their own; of a stream the first ones."""
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return cast(Iterable[Any], loader)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(loader.dataset), generator=generator)  # type: ignore[arg-type]
+    chosen = order[:examples].tolist()[trainer.global_rank :: trainer.world_size]
+    rows = Subset(loader.dataset, chosen)
+    return DataLoader(rows, loader.batch_size or 1, collate_fn=loader.collate_fn, generator=generator)
 
 
 def _no_data(given: str) -> InputError:
@@ -108,7 +133,6 @@ def _no_data(given: str) -> InputError:
 
 
 def _sum_over_processes(found: Sensitivities, rows: int) -> int:
-
     device = next(iter(found.values())).inputs.device
     for sensitivity in found.values():
         count = torch.tensor(sensitivity.rows, device=device)

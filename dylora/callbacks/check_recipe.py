@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dylora.callbacks.rank_sampling import RankSamplingCallback
 
 _PER_ROW = ("mixed", "half_batch")
+_DYLORA = "set rank_sampling.recipe to dylora"
 
 
 def check_options(sampling: "RankSamplingCallback") -> None:
@@ -25,15 +26,16 @@ def check_options(sampling: "RankSamplingCallback") -> None:
         raise InputError("rank_sampling.frozen", "false with the summation loss", sampling.frozen, fix)
     if sampling.frozen and (objective in _PER_ROW or sorts or sampling.compensation > 1):
         allowed = "false with a rank for each row, a sort or compensation"
-        raise InputError("rank_sampling.frozen", allowed, sampling.frozen, "use objective: individual alone with it")
+        fix = _DYLORA if sampling.recipe == "ordered" else "use objective: individual alone with it"
+        raise InputError("rank_sampling.frozen", allowed, sampling.frozen, fix)
     if sorts and sampling.objective != "individual":
-        fix = "set rank_sampling.polish.objective, that of the steps after the sort"
+        fix = f"{_DYLORA}, or polish.objective, that of the steps after the sort"
         raise InputError("rank_sampling.objective", "left out with polish.sort_at", sampling.objective, fix)
     if sampling.distillation.weight and objective == "summation":
         fix = "use objective: mixed, which has the same expected gradient"
         raise InputError("rank_sampling.distillation.weight", "0 with summation", sampling.distillation.weight, fix)
-    if not sampling.compensation >= 1:
-        raise InputError("rank_sampling.compensation", "1 or more", sampling.compensation, "1 switches it off")
+    if not 1 <= sampling.compensation <= 1000:
+        raise InputError("rank_sampling.compensation", "from 1 to 1000", sampling.compensation, "1 switches it off")
     if sampling.seed < 0:
         raise InputError("rank_sampling.seed", "0 or larger", sampling.seed, "choose another seed")
 
@@ -59,11 +61,17 @@ def check_recipe(sampling: "RankSamplingCallback", module: EveryRankModule) -> N
     if objective in _PER_ROW and module.optimizer_name == "row_exact_adamw":
         given = f"row_exact_adamw with a rank for each row ({objective})"
         fix = "set it to adamw: such a step trains all rows of the factors"
+        fix += f"; or {_DYLORA}" if sampling.recipe == "ordered" else ""
         raise InputError("model.optimizer", "adamw", given, fix)
     scaling = rank_state(module.model).config.scaling
     if sorts and scaling != "alpha/max_rank":
         fix = "set it to alpha/max_rank, with which sorted components are the best part of the largest rank"
+        fix += f"; or {_DYLORA}" if sampling.recipe == "ordered" else ""
         raise InputError("model.adapter.scaling", "alpha/max_rank with polish.sort_at", scaling, fix)
+    if sorts and sampling.polish.sort_by == "two-sided" and module.outcome_kind is None:
+        given = f"two-sided for {type(module).__name__}, which has no outcome_kind"
+        fix = "set it to svd, or give the module outcome_kind and outputs_of"
+        raise InputError("rank_sampling.polish.sort_by", "svd for outputs of unknown kind", given, fix)
     if used["distillation"] and sampling.distillation.loss == "kl" and module.output_kind == "score":
         fix = "set it to mse: a score has no class probabilities"
         raise InputError("rank_sampling.distillation.loss", "mse for a regression", "kl", fix)

@@ -1,11 +1,16 @@
 """Predictions of all processes, in the order of the data, as files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from dylora.runs.folders import free_path
+from dylora.whole_files import UnwritableError, write_whole
 
 Record = dict[str, Any]
 
@@ -48,8 +53,37 @@ class CollectPredictions(Callback):
         }
 
 
+def write_records(folder: Path, records: Mapping[str, list[Record]]) -> list[Path]:
+    """A JSON Lines file for each name; an existing file is kept and the new one numbered.
+
+    Where the folder cannot be written, all are kept in a new one below the temporary folder.
+
+    Args:
+        folder: Where the files go; made if it is not there.
+        records: What goes into each file, by its name.
+
+    Returns:
+        The files.
+
+    Raises:
+        UnwritableError: If the folder could not be written, naming the one in its place.
+    """
+    try:
+        return [_write_new(folder, name, lines) for name, lines in records.items()]
+    except UnwritableError as error:
+        other = Path(mkdtemp(prefix="dylora-predictions-"))
+        for name, lines in records.items():
+            _write_new(other, name, lines)
+        raise error.with_fix(f"all predictions are kept in {other}") from error
+
+
+def _write_new(folder: Path, name: str, records: list[Record]) -> Path:
+    path = free_path(folder / f"{name}.jsonl")
+    write_json_lines(path, records)
+    return path
+
+
 def write_json_lines(path: Path, records: list[Record]) -> None:
     """One JSON object a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(record, ensure_ascii=False) for record in records)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_whole(path, "".join(f"{line}\n" for line in lines))

@@ -1,7 +1,6 @@
 """What a user sees of all ranks: a row an epoch, curves and pictures on TensorBoard, files in the run's folder."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,12 @@ from dylora.processes import process_rank
 from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.kept import KeptOutcomes
-from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
+from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve, save_picture
 from dylora.rank_curve.summary import RankSummary
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.folders import write_json
-from dylora.runs.outcomes_file import OUTCOMES_FILE, read_outcomes, write_outcomes
+from dylora.runs.outcomes_file import LAST_OUTCOMES_FILE, OUTCOMES_FILE, read_outcomes, write_outcomes
+from dylora.whole_files import write_whole
 
 Record = dict[str, Any]
 
@@ -33,7 +33,8 @@ class RankCurves(Callback):
     """Show every rank after each validation, and keep the history.
 
     In the run's folder it keeps `rank_metrics.json` and, of the best epoch so far, `rank_curve.png` and each example's
-    outcome at each rank, `outcomes.npz`. When training ends, the rank that these choose is added to the first two. On
+    outcome at each rank, `outcomes.npz`; those of the last epoch, where it is another, in `outcomes_last.npz`. When
+    training ends, the rank that these choose is added to the first two. On
     TensorBoard it writes a chart with all ranks overlaid, the rank curve and an epoch x rank heat map as pictures, and
     the hyper-parameters with the best epoch's figures.
 
@@ -47,17 +48,25 @@ class RankCurves(Callback):
         self.hyperparameters = dict(hyperparameters)
         self.history: list[Record] = []
         self.choice: RankChoice | None = None
+        self._resumed: Path | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The history and where its files lie, so that a resumed run keeps the epochs before."""
-        return {"history": json.dumps(self.history), "folder": str(self.folder)}
+        """The history, so that a resumed run keeps the epochs before."""
+        return {"history": json.dumps(self.history)}
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note the run that is resumed, the folder around the checkpoint's."""
+        self._resumed = Path(trainer.ckpt_path).parent.parent if trainer.ckpt_path else None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history back, and the outcomes of its best epoch."""
+        """Take the history back, and the outcomes of its best and its last epoch."""
         self.history = json.loads(state_dict["history"])
-        before, here = Path(state_dict.get("folder", "-")) / OUTCOMES_FILE, self.folder / OUTCOMES_FILE
-        if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
-            shutil.copy2(before, here)
+        for name in (OUTCOMES_FILE, LAST_OUTCOMES_FILE):
+            before, here = (self._resumed or self.folder) / name, self.folder / name
+            if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
+                read_outcomes(before)  # refuses a damaged one
+                write_whole(here, before.read_bytes())
 
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -76,8 +85,9 @@ class RankCurves(Callback):
         self.history.append(_record(trainer, module))
         self._print_row(trainer, module)
         self._draw(trainer, module)
-        if self.history[-1] is self.best and module.outcomes is not None:
-            write_outcomes(self.folder / OUTCOMES_FILE, module.outcomes, self.history[-1]["step"])
+        if module.outcomes is not None:
+            name = OUTCOMES_FILE if self.history[-1] is self.best else LAST_OUTCOMES_FILE
+            write_outcomes(self.folder / name, module.outcomes, self.history[-1]["step"])
         self._write(module)
 
     @override
@@ -91,7 +101,7 @@ class RankCurves(Callback):
         values, summary = _by_rank(self.best["metrics"][module.monitor]), summary_of(self.best)
         title = f"{module.identity['task']}, epoch {self.best['epoch']}"
         curve = draw_rank_curve(values, module.monitor, title, summary, self.choice)
-        curve.savefig(self.folder / "rank_curve.png")
+        save_picture(curve, self.folder / "rank_curve.png")
         self._write(module, choice_record(self.choice, module.tolerance, kept.examples))
 
     def best_outcomes(self) -> KeptOutcomes | None:
@@ -134,7 +144,7 @@ class RankCurves(Callback):
         title = f"{module.identity['task']}, epoch {record['epoch']}"
         curve = draw_rank_curve(module.results[metric], metric, title, module.summary())
         if record is self.best:
-            curve.savefig(self.folder / "rank_curve.png")
+            save_picture(curve, self.folder / "rank_curve.png")
         if logger := _tensorboard(trainer):
             epochs = [_by_rank(past["metrics"][metric]) for past in self.history]
             logger.experiment.add_figure("rank_curve", curve, trainer.global_step)
@@ -158,10 +168,11 @@ class RankCurves(Callback):
         write_json(self.folder / "rank_metrics.json", content)
 
 
-def final_table(record: Record, metric: str) -> str:
-    """The table of one epoch, under its heading."""
+def final_table(record: Record, metric: str, choice: RankChoice | None) -> str:
+    """The table of one epoch, under its heading, with the rank that its examples chose where they did."""
     values = _by_rank(record["metrics"][metric])
-    row = table_row(f"epoch {record['epoch']}", values, summary_of(record))
+    chosen = str(choice.rank) if choice else None
+    row = table_row(f"epoch {record['epoch']}", values, summary_of(record), chosen=chosen)
     return f"{table_header(metric, sorted(values))}\n{row}"
 
 

@@ -13,8 +13,10 @@ from dylora.adapters.distillation import Distillation
 from dylora.adapters.mixed_ranks import mixed_ranks
 from dylora.adapters.ordered_decay import decay_after_steps, ordered_penalty
 from dylora.adapters.ranks import DistributionName, RankDistribution, RankRange, rank_at
+from dylora.callbacks import recipes
 from dylora.callbacks.check_recipe import check_options, check_recipe
 from dylora.callbacks.ordered_decay import LossScale, OrderedDecay
+from dylora.callbacks.recipes import Recipe, check_name
 from dylora.callbacks.sort_and_polish import Objective, SortAndPolish, sort_in_training
 from dylora.modules.base import EveryRankModule
 
@@ -27,8 +29,12 @@ class RankSamplingCallback(Callback):
     it is a function of the row's place in the global batch too.
 
     Args:
-        distribution: Law of the ranks: `uniform` (the paper's default), `geometric`, `weights`, or `max_rank`, which
-            trains every step at the largest rank: plain LoRA.
+        recipe: What the options below are where nothing is said of them. `ordered`: a LoRA of the largest rank with a
+            decoupled ordered decay, its components sorted at 60 % of the steps, then half-batches that train lower
+            ranks too. `dylora`: one drawn rank a step, the paper's Algorithm 1. `lora`: the largest rank alone.
+        distribution: Law of the ranks: `uniform` (the paper's), `geometric`, `weights`, or `max_rank`, the largest rank
+            at every step. Null takes that of the recipe: `max_rank` for `lora`, else `uniform`; under `ordered` it is
+            that of the steps after the sort.
         p: Parameter of the geometric law, inside (0, 1); the paper uses 0.15.
         weights: One non-negative number for each rank, for the distribution `weights`.
         objective: `individual` trains one drawn rank a step; `summation` (nested dropout) trains all ranks at every
@@ -47,7 +53,8 @@ class RankSamplingCallback(Callback):
 
     def __init__(
         self,
-        distribution: DistributionName = "uniform",
+        recipe: Recipe = "ordered",
+        distribution: DistributionName | None = None,
         p: float = 0.15,
         weights: Sequence[float] | None = None,
         objective: Objective = "individual",
@@ -58,12 +65,14 @@ class RankSamplingCallback(Callback):
         distillation: Distillation = Distillation(),  # noqa: B008
         compensation: float = 1.0,
     ) -> None:
-        self.distribution = RankDistribution(distribution, p, weights)
+        check_name(recipe)
+        self.recipe = recipe
+        self.distribution = RankDistribution(recipes.distribution(recipe, distribution), p, weights)
         self.objective = objective
         self.frozen = frozen
         self.seed = seed
-        self.ordered_decay = ordered_decay
-        self.polish = polish
+        self.ordered_decay, self.polish = recipes.ordered_decay(recipe, ordered_decay), recipes.polish(recipe, polish)
+        self._without_recipe = recipes.ordered_decay("dylora", ordered_decay), polish
         self.distillation = distillation
         self.compensation = compensation
         check_options(self)
@@ -79,9 +88,21 @@ class RankSamplingCallback(Callback):
         """
         if not isinstance(pl_module, EveryRankModule):
             raise TypeError("RankSamplingCallback needs a module with DyLoRA adapters (EveryRankModule)")
-        self.bind(rank_state(pl_module.model).config.ranks)
         if stage == "fit":
-            check_recipe(self, pl_module)
+            self.bind_to(pl_module)
+        else:
+            self.bind(rank_state(pl_module.model).config.ranks)
+
+    def bind_to(self, module: EveryRankModule) -> None:
+        """Prepare to train a module. Without adapters, or at a single rank, the recipe `ordered` has nothing to order.
+
+        Raises:
+            InputError: If the module cannot be trained so.
+        """
+        self.bind(rank_state(module.model).config.ranks)
+        if not module.method.has_adapters or len(self.ranks) == 1:
+            self.ordered_decay, self.polish = self._without_recipe
+        check_recipe(self, module)
 
     def bind(self, ranks: RankRange) -> None:
         """Choose the ranks to draw from; `setup` does it with the module's.

@@ -1,19 +1,17 @@
 """Sort the adapter's components in the middle of training, and go on with mixed ranks."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, Subset
+from torch.utils.data import IterableDataset
 
 from dylora.adapters.factors import LowRankFactors
-from dylora.adapters.sensitivity import gather_sensitivities
 from dylora.adapters.sorting import sort_
+from dylora.callbacks.calibration import calibrate
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 
@@ -30,10 +28,10 @@ class SortAndPolish:
     `alpha/max_rank`.
 
     Attributes:
-        sort_at: Share of the optimizer steps before the sort, inside (0, 1), 0.5 to 0.8 were tried; null never sorts.
+        sort_at: Share of the optimizer steps before the sort, inside (0, 1). Null takes that of the recipe: 0.6 for
+            `ordered`, else no sort.
         sort_by: `two-sided`, by what dropping a component costs, or `svd`, by its singular value alone.
-        examples: Training examples that `two-sided` gathers its statistics on, 1 or more, drawn by the seed; every
-            process runs all of them.
+        examples: Training examples that `two-sided` gathers its statistics on, 1 or more, drawn by the seed.
         objective: The objective after the sort, as `rank_sampling.objective`; before it every step is at `max_rank`.
 
     Raises:
@@ -48,7 +46,7 @@ class SortAndPolish:
     def __post_init__(self) -> None:
         option = "rank_sampling.polish"
         if self.sort_at is not None and not 0 < self.sort_at < 1:
-            raise InputError(f"{option}.sort_at", "inside (0, 1)", self.sort_at, "null never sorts")
+            raise InputError(f"{option}.sort_at", "inside (0, 1)", self.sort_at, "null leaves it to the recipe")
         if self.sort_by not in ("two-sided", "svd"):
             raise InputError(f"{option}.sort_by", "two-sided or svd", repr(self.sort_by), "choose one of them")
         if self.examples < 1:
@@ -71,15 +69,8 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     untrained = [(pair, pair.lora_A.detach().clone()) for pair in pairs if not pair.lora_B.any()]
     sensitivities = None
     if options.sort_by == "two-sided":
-        batches = _training_batches(trainer, module, options.examples, seed)
-        sensitivities = gather_sensitivities(
-            module.model,
-            batches,
-            lambda batch: module.outputs_of(dict(batch)),
-            module.output_kind,
-            examples=options.examples,
-            seed=seed,
-        )
+        _check_length(trainer)
+        sensitivities = calibrate(trainer, module, options.examples, seed=seed).sensitivities
     sort_(module.model, sensitivities)
     with torch.no_grad():
         for pair, lora_A in untrained:
@@ -90,20 +81,9 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
             dist.broadcast(pair.lora_B.data, 0)
 
 
-def _training_batches(
-    trainer: Trainer, module: EveryRankModule, examples: int, seed: int
-) -> Iterator[dict[str, Tensor]]:
-    """Batches of training examples, drawn by the seed alone; the loader that is being trained from does not move."""
-    loader: Any = trainer.train_dataloader
-    dataset = getattr(loader, "dataset", None)
+def _check_length(trainer: Trainer) -> None:
+    """Refuse a stream: what is drawn from it would be missing in the training that goes on."""
+    dataset = getattr(trainer.train_dataloader, "dataset", None)
     if dataset is None or isinstance(dataset, IterableDataset):
         allowed = "svd for training data without a length"
         raise InputError("rank_sampling.polish.sort_by", allowed, "two-sided", "set it to svd")
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(dataset), generator=generator)[:examples].tolist()
-    rows = DataLoader(
-        Subset(dataset, chosen), loader.batch_size or 1, collate_fn=loader.collate_fn, generator=generator
-    )
-    for batch in rows:
-        moved = module.transfer_batch_to_device(cast(Any, batch), module.device, 0)
-        yield trainer.precision_plugin.convert_input(moved)

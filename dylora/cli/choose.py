@@ -8,7 +8,7 @@ from typing import Any
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.rank_curve.evidence import choice_table, choose_from
-from dylora.rank_curve.kept import KeptOutcomes
+from dylora.rank_curve.kept import KeptOutcomes, kept_metrics
 from dylora.runs.folders import ROOT, newest_run
 from dylora.runs.outcomes_file import OUTCOMES_FILE, read_outcomes
 from dylora.runs.record import METRICS_FILE
@@ -71,12 +71,21 @@ def _run_folder(path: Path) -> Path:
 
 def _outcomes(run: Path) -> KeptOutcomes:
     """The outcomes of a run's best checkpoint."""
+    _check_metric(run)
     record = read_outcomes(run / OUTCOMES_FILE)
     best = _metrics(run).get("best", {}).get("step", record.step)
     if best != record.step:
         given = f"{str(run)!r}, whose outcomes are of step {record.step} and whose best checkpoint is of step {best}"
         raise InputError("RUN", "a run with outcomes of its best checkpoint", given, "train it anew")
     return record.kept
+
+
+def _check_metric(run: Path) -> None:
+    """Say what has outcomes, where the run went by a metric that has none."""
+    metric = _metrics(run).get("metric")
+    if metric is not None and metric not in kept_metrics() and not (run / OUTCOMES_FILE).exists():
+        allowed = f"a run that went by a metric with outcomes ({', '.join(kept_metrics())})"
+        raise InputError("RUN", allowed, f"{str(run)!r}, which went by {metric}", "train with another --model.monitor")
 
 
 def _metrics(run: Path) -> dict[str, Any]:

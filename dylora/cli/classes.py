@@ -3,11 +3,13 @@
 None of them is loaded before it is named: the libraries behind images, texts and tables take seconds.
 """
 
+import os
 import re
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
+
+from dylora.runs.yaml_text import MOST_BYTES
 
 MODELS = {
     "SequenceClassificationModule": "dylora.modules.classification",
@@ -46,11 +48,17 @@ def load_named(text: str) -> None:
     Args:
         text: Arguments, or the content of a configuration file; files that it names are read, too.
     """
-    for name in _MODULES.keys() & set(_WORD.findall(text)):
-        import_module(_MODULES[name])
-    for file in map(Path, _FILE.findall(text)):
-        if file.is_file() and (content := file.read_text(errors="replace")) != text:
-            load_named(content)
+    read: set[str] = set()
+    texts = [text]
+    while texts:
+        content = texts.pop()
+        for name in _MODULES.keys() & set(_WORD.findall(content)):
+            import_module(_MODULES[name])
+        for file in {*_FILE.findall(content)} - read:
+            read.add(file)
+            if os.path.isfile(file) and os.access(file, os.R_OK):
+                with open(file, errors="replace") as opened:
+                    texts.append(opened.read(MOST_BYTES))
 
 
 def known_class(name: str) -> type:

@@ -1,12 +1,36 @@
 """`python -m dylora convert`: a LoRA that PEFT trained, at every rank."""
 
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from transformers import PreTrainedModel
 
 from dylora.adapters.active_rank import adapted_layers, rank_state
-from dylora.cli.plain_parser import PlainParser
-from dylora.deploy.convert import convert
+from dylora.adapters.sensitivity import Batch
+from dylora.cli.classes import DATA
+from dylora.cli.plain_parser import PlainParser, fail
+from dylora.deploy.card import CardFacts, card
+from dylora.deploy.convert import base_model_name, convert
+from dylora.deploy.loading import dylora_lines
 from dylora.deploy.new_folder import check_new, new_folder
+from dylora.deploy.peft_folder import read_peft
+from dylora.errors import InputError
+
+_EXAMPLES = 1000
+_NO_OPTION = re.compile(r"Option '([\w.]+)' is not accepted")
+
+
+class _Parser(PlainParser):
+    """With the errors of options of a data module in words."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
+        if found := _NO_OPTION.match(message):  # jsonargparse leaves out whose option it is
+            fail(f"--data.{found[1]}: the chosen data has no such option; --data.help CLASS lists them")
+        super().error(message, ex)
 
 
 def build_parser() -> PlainParser:
@@ -15,7 +39,7 @@ def build_parser() -> PlainParser:
         "Sort a LoRA of PEFT so that it works at every rank up to its own, without training; "
         "export and dylora.load take the folder."
     )
-    parser = PlainParser(prog="dylora convert", description=text)
+    parser = _Parser(prog="dylora convert", description=text)
     add = parser.add_argument
     add("peft", type=Path, metavar="PEFT_DIR", help="Folder that PEFT's save_pretrained wrote.")
     add("--output", type=Path, required=True, metavar="DIR", help="Folder to write, which must not exist.")
@@ -26,6 +50,9 @@ def build_parser() -> PlainParser:
         "model on them (the two-sided cut) and not by singular value."
     )
     add("--calibrate", type=Path | None, default=None, metavar="FILE", help=text)
+    names = ", ".join(DATA)
+    text = f"In place of a file, data whose training examples weigh the cut: {names}, or the class path of another."
+    add("--data", type=LightningDataModule | None, default=None, help=text)
     return parser
 
 
@@ -38,9 +65,47 @@ def convert_peft(arguments: Sequence[str]) -> None:
     Raises:
         InputError: If an option is wrong, the folder exists, or the LoRA cannot be converted.
     """
-    options = build_parser().parse_args(list(arguments))
+    parser = build_parser()
+    options = parser.parse_args(list(arguments))
     check_new(options.output)
+    if options.calibrate and options.data:
+        raise InputError("--calibrate", "left out with --data", options.calibrate, "give one of the two")
+    name = options.backbone or base_model_name(read_peft(options.peft))
+    batches = _batches(parser, options, name) if options.data else None
+    command = shlex.join(["python", "-m", "dylora", "convert", *arguments])
     with new_folder(options.output) as folder:
-        model = convert(options.peft, folder, options.backbone, options.calibrate)
+        model = convert(options.peft, folder, options.backbone, options.calibrate, batches)
+        (folder / "README.md").write_text(_card(model, name, options, command), encoding="utf-8")
     ranks, layers = rank_state(model).config.ranks, len(adapted_layers(model))
     print(f"Written: {options.output} (ranks {ranks.min_rank} to {ranks.max_rank}, {layers} layers)")
+
+
+def _batches(parser: PlainParser, options: Any, backbone: str) -> Iterable[Batch]:  # noqa: ANN401
+    """Training batches of the data, made for the base model."""
+    if "backbone" in (options.data.get("init_args") or {}):
+        options.data.init_args.backbone = backbone
+    data: Any = parser.instantiate_classes(options).data
+    data.prepare_data()
+    if hasattr(data, "calibration_dataloader"):
+        found: Iterable[Batch] = data.calibration_dataloader(_EXAMPLES)
+        return found
+    data.setup("fit")
+    loader: Iterable[Batch] = data.train_dataloader()
+    return loader
+
+
+def _card(model: PreTrainedModel, name: str, options: Any, command: str) -> str:  # noqa: ANN401
+    config = rank_state(model).config
+    ranks = f"every rank from {config.min_rank} to {config.max_rank}"
+    weighed = options.data.class_path.rpartition(".")[2] if options.data else options.calibrate
+    settings = {
+        "backbone": name,
+        "LoRA": options.peft,
+        "sorted by": f"the two-sided cut, on {weighed}" if weighed else "singular value",
+        "alpha": f"{config.alpha:g}",
+        "scaling": config.scaling,
+        "layers": len(adapted_layers(model)),
+    }
+    title, lines = f"{options.peft.name} on {Path(name).name}, {ranks}", dylora_lines(str(options.output), 1)
+    kind = "An adapter with all its ranks"
+    return card(CardFacts(title, kind, "dylora", name, None, ranks, settings, lines, command))

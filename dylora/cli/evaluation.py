@@ -5,24 +5,30 @@ from typing import Any
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import Cut
-from dylora.callbacks.predictions import CollectPredictions, Record, write_json_lines
+from dylora.callbacks.predictions import CollectPredictions, Record, write_records
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.checkpoints import read_checkpoint
-from dylora.runs.folders import cut_file, free_path, read_config, sweep_place, write_json
+from dylora.runs.folders import cut_file, read_config, sweep_place, write_json
+from dylora.runs.outcomes_file import cut_outcomes_file, write_outcomes
 from dylora.runs.validated import validated_choice, validated_curve
 
 
 def results_table(split: str, module: EveryRankModule) -> str:
-    """A row a metric, a column a rank; on test data without a best and a chosen rank, which validation tells."""
+    """A row a metric, a column a rank; on test data without a best and a chosen rank, which validation tells.
+
+    Where the examples choose a rank, it stands in the row of the monitored metric, and no other rank is called chosen.
+    """
     has_choice = split == "validation"
+    choice = choice_if_any(module.outcomes, module.tolerance) if has_choice else None
     width = max(12, *(len(name) + 2 for name in module.results))
     lines = [table_header(split, module.eval_ranks, has_choice, width)]
-    rows = module.results.items()
-    lines += [table_row(name, values, module.summary(name), has_choice, width) for name, values in rows]
-    return "\n".join(lines)
+    for name, values in module.results.items():
+        chosen = None if choice is None else str(choice.rank) if name == module.monitor else ""
+        lines.append(table_row(name, values, module.summary(name), has_choice, width, chosen).rstrip())
+    return "\n".join([*lines, *([choice.statement] if choice else [])])
 
 
 def choice_words(run: Path, checkpoint: Path, kind: Cut | None, module: EveryRankModule) -> str:
@@ -41,6 +47,8 @@ def choice_words(run: Path, checkpoint: Path, kind: Cut | None, module: EveryRan
         return f"Rank chosen on validation: none, {run} has no validation of {of}"
     by_figures = summarise(curve, module.tolerance, module.higher_is_better).chosen_rank
     chosen = validated_choice(run, checkpoint.name, step, kind) or by_figures
+    if chosen is None:
+        return f"Rank chosen on validation: none, the validation of {checkpoint.name} gave no number"
     words = f"Rank chosen on validation: {chosen} ({module.monitor} {curve[chosen]:.4f} there)"
     if chosen not in module.eval_ranks:
         return f"{words}; it is not among the ranks that were asked for"
@@ -53,7 +61,8 @@ def keep_cut(run: Path, kind: Cut, checkpoint: Path, share: float | int, module:
 
     The file has the fields of an epoch in `rank_metrics.json`, with the cut and the checkpoint that it was made of. It
     is comparable with the run's own figures, so it is not written for some of the ranks or another share of the split.
-    In a sweep's run only what the sweep lacks is written, of the checkpoint that the sweep goes by.
+    In a sweep's run only what the sweep lacks is written, of the checkpoint that the sweep goes by. Each example's
+    outcome at each rank lies beside it, `cuts/<cut>.outcomes.npz`, so that the cut can be compared with other runs.
 
     Args:
         run: Folder of the run.
@@ -65,8 +74,11 @@ def keep_cut(run: Path, kind: Cut, checkpoint: Path, share: float | int, module:
     path = cut_file(run, kind)
     if reason := _why_not_kept(run, path, checkpoint, share, module):
         return f"Not kept: {reason}"
-    origin = {"cut": kind, "checkpoint": checkpoint.name, "step": int(read_checkpoint(checkpoint)["global_step"])}
+    step = int(read_checkpoint(checkpoint)["global_step"])
+    origin = {"cut": kind, "checkpoint": checkpoint.name, "step": step}
     about = {"task": module.identity["task"], "metric": module.monitor}
+    if module.outcomes is not None:
+        write_outcomes(cut_outcomes_file(run, kind), module.outcomes, step)
     write_json(path, {**origin, **about, **_chosen(module), **module.record()})
     return f"Written: {path}"
 
@@ -99,12 +111,7 @@ def write_predictions(collected: CollectPredictions, folder: Path, data: object 
         folder: Where the files go.
         data: The data module, whose `described(split, indices)` says what rows are in words, if it has one.
     """
-    paths = []
-    for split, records in collected.records.items():
-        path = free_path(folder / f"{split}.jsonl")
-        write_json_lines(path, _in_words(split, records, data))
-        paths.append(path)
-    return paths
+    return write_records(folder, {name: _in_words(name, records, data) for name, records in collected.records.items()})
 
 
 def _in_words(split: str, records: list[Record], data: object) -> list[Record]:

@@ -12,21 +12,25 @@ from lightning.pytorch.cli import LightningCLI
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.callbacks.cut import CutAdapter
-from dylora.callbacks.predictions import CollectPredictions, write_json_lines
+from dylora.callbacks.predictions import CollectPredictions, write_records
 from dylora.cli.evaluation import choice_words, keep_cut, results_table, write_predictions
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.processes import INTERRUPTED, say
-from dylora.runs.folders import free_path
+from dylora.processes import say
+from dylora.signals import INTERRUPTED
+from dylora.whole_files import check_writable
 
 
 class EvaluationCommands(LightningCLI):
     """Lightning's CLI with evaluation at chosen ranks of the checkpoint of a run."""
 
+    _note: str
+
     def validate(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on the validation split; what a cut gives at all ranks is kept in the run."""
         kind = self._cut()
+        self._say_note()
         with _stopped_by_signals():
             self.trainer.validate(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
@@ -40,6 +44,7 @@ class EvaluationCommands(LightningCLI):
     def test(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Evaluate the asked ranks on a labelled test split, show the rank validation chose, and keep the texts."""
         kind = self._cut()
+        self._say_note()
         with _stopped_by_signals():
             self.trainer.test(model, **options, verbose=not isinstance(model, EveryRankModule))
         if not isinstance(model, EveryRankModule):
@@ -50,27 +55,32 @@ class EvaluationCommands(LightningCLI):
             checkpoint = Path(self._get(self.config, "ckpt_path"))
             say(choice_words(self.run_of_checkpoint(), checkpoint, kind, model))
         if self.trainer.is_global_zero:
-            for name, records in model.files().items():
-                path = free_path(self.run_of_checkpoint() / "predictions" / f"{name}.jsonl")
-                write_json_lines(path, records)
+            for path in write_records(self.run_of_checkpoint() / "predictions", model.files()):
                 say(f"Written: {path}")
 
     def predict(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Write what the asked ranks predict; of another module, what its own callbacks write."""
         submission = self._submission()
+        chosen = self._get(self.config, "output")
+        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
         collected = CollectPredictions(self._predicted_splits())
         if isinstance(model, EveryRankModule):
+            check_writable("--output", folder)
             self.trainer.callbacks.append(collected)  # type: ignore[attr-defined]
+        self._say_note()
         with _stopped_by_signals():
             self.trainer.predict(model, **options, return_predictions=False)
         if not self.trainer.is_global_zero or not isinstance(model, EveryRankModule):
             return
-        chosen = self._get(self.config, "output")
-        folder = Path(chosen) if chosen else self.run_of_checkpoint() / "predictions"
         for path in write_predictions(collected, folder, self.datamodule):
             say(f"Written: {path}")
         for path in submission.write(collected.records) if submission else ():
             say(f"Written: {path}")
+
+    def _say_note(self) -> None:
+        """Name the run that the command line did not, now that nothing is left to refuse."""
+        if self._note:
+            say(self._note)
 
     def _choose_ranks(self, options: Any) -> None:  # noqa: ANN401
         """Set the ranks to evaluate, and refuse what the model cannot do."""

@@ -6,23 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from typing_extensions import override
 
 from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
 from dylora.callbacks.compare_cuts import CompareCuts, cut_words
 from dylora.callbacks.final_validation import ValidateFinalWeights
+from dylora.callbacks.finite_steps import FiniteSteps
 from dylora.callbacks.interrupt import SaveOnInterrupt
 from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.step_seed import StepSeed
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
-from dylora.processes import process_rank
+from dylora.processes import process_rank, say
 from dylora.rank_curve.choice import RankChoice
+from dylora.runs.checkpoint_io import WholeCheckpoints
 from dylora.runs.folders import CHECKPOINTS, CONFIG, new_run_folder, sweep_place
+from dylora.whole_files import UnwritableError, unwritable, write_whole
 
 LoggerOption = Logger | Iterable[Logger] | bool | None
 
@@ -36,12 +41,34 @@ class SaveConfig(SaveConfigCallback):
         super().__init__(parser, config, save_to_log_dir=False)
         self.folder = folder
 
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Write it again if it is gone: a checkpoint beside it is of use with it alone."""
+        if trainer.is_global_zero and not (self.folder / CONFIG).is_file():
+            self.save_config(trainer, pl_module, "fit")
+
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write `config.yaml`; where a resumed run came from is none of its options."""
         config = self.config.clone()
         config.ckpt_path = None
         config.pop("init_from", None)
-        self.parser.save(config, str(self.folder / CONFIG), skip_none=False, overwrite=True, multifile=False)
+        write_whole(self.folder / CONFIG, self.parser.dump(config, skip_none=False))
+
+
+class SayOpening(Callback):
+    """Say what is trained, once nothing is left to refuse.
+
+    Args:
+        folder: The run's folder; None for a trial.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say it."""
+        say(opening_words(self.folder, pl_module))
 
 
 class ProgressBar(TQDMProgressBar):
@@ -97,17 +124,42 @@ def fit_callbacks(
         hyperparameters: What to list beside the figures.
         checkpoints: Whether the user wants any.
     """
+    finite = FiniteSteps(folder / CHECKPOINTS)
     if not isinstance(module, EveryRankModule):
         last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
-        return [SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else []
+        return [finite, *([SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else [])]
     curves = RankCurves(folder, hyperparameters)
-    callbacks: list[Callback] = [StepSeed(seed), curves, ValidateFinalWeights()]
+    callbacks: list[Callback] = [StepSeed(seed), finite, curves, ValidateFinalWeights()]
     if checkpoints and sweep_place(folder) is None:  # a sweep says itself which cuts it evaluates
         callbacks.append(CompareCuts(curves))
     if checkpoints:
         callbacks.append(SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"))
         callbacks.append(BestAndLast(folder / CHECKPOINTS, module.monitor, module.higher_is_better))
     return callbacks
+
+
+def room_for_checkpoints(trainer: Any, module: LightningModule) -> int:  # noqa: ANN401 (its options)
+    """Bytes that the checkpoints of a run take: the best, the last, and a new one before an old one goes.
+
+    Each has what is trained with two moments, which AdamW keeps; a mebibyte is for all else.
+    """
+    if trainer.enable_checkpointing is False or trainer.fast_dev_run:
+        return 0
+    trained = sum(each.numel() * each.element_size() for each in module.parameters() if each.requires_grad)
+    return 2**20 + 3 * 3 * trained
+
+
+def as_list(option: Any) -> list[Any]:  # noqa: ANN401 (Lightning's open union)
+    """What Lightning takes as none, one or several, as a new list."""
+    return [] if option is None else list(option) if isinstance(option, list | tuple) else [option]
+
+
+def with_whole_checkpoints(chosen: Any) -> list[Any]:  # noqa: ANN401 (Lightning's open union)
+    """The trainer's plugins: the user's, and this project's way to write checkpoints unless they bring one."""
+    plugins = as_list(chosen)
+    if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        return plugins
+    return [*plugins, WholeCheckpoints()]
 
 
 def run_loggers(chosen: LoggerOption, folder: Path) -> LoggerOption:
@@ -149,6 +201,8 @@ def opening_words(folder: Path | None, module: LightningModule) -> str:
 def closing_words(folder: Path, trainer: Trainer, module: LightningModule) -> str:
     """The best epoch's table, the chosen rank, where the run lies and what can be done with it."""
     lines = _best_epoch(trainer, module) if isinstance(module, EveryRankModule) else []
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    lines += [words for each in callbacks if isinstance(each, FiniteSteps) and (words := each.words())]
     lines += [f"Run: {folder}"]
     if isinstance(module, EveryRankModule):
         lines += [f"Any rank:   python -m dylora validate --config {folder / CONFIG} --rank all"]
@@ -168,7 +222,7 @@ def _best_epoch(trainer: Trainer, module: EveryRankModule) -> list[str]:
     return [
         "",
         f"Best epoch ({module.monitor}, by the area under the rank curve):",
-        final_table(best, module.monitor),
+        final_table(best, module.monitor, choice),
         words,
         *_cuts(trainer),
     ]
@@ -206,4 +260,18 @@ def interrupted_words(folder: Path, trainer: Trainer) -> str:
     where = f"Interrupted in epoch {trainer.current_epoch + 1} after step {trainer.global_step}."
     if not checkpoint.is_file():
         return f"{where} Nothing was saved yet."
-    return f"{where} Go on with:\npython -m dylora fit --config {folder / CONFIG} --ckpt_path {checkpoint}"
+    return f"{where} Go on with:\n{_resume(folder, checkpoint)}"
+
+
+def stopped_by_the_disk(folder: Path, error: Exception) -> UnwritableError:
+    """What is said of a run that could not write to its folder: which checkpoint is whole."""
+    known = error if isinstance(error, UnwritableError) else unwritable(folder, error)
+    checkpoint = folder / CHECKPOINTS / "last.ckpt"
+    words = "free some space and start again, nothing was saved yet"
+    if checkpoint.is_file():
+        words = f"{checkpoint} is whole: free some space, then {_resume(folder, checkpoint)}"
+    return known.with_fix(words)
+
+
+def _resume(folder: Path, checkpoint: Path) -> str:
+    return f"python -m dylora fit --config {folder / CONFIG} --ckpt_path {checkpoint}"

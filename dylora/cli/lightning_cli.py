@@ -1,6 +1,7 @@
 """The commands `fit`, `validate`, `test` and `predict`, on Lightning's CLI, whatever model and data are chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -10,35 +11,40 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from dylora.adapters.cuts import check_cut
+from dylora.cli.argument_texts import check_yaml_of
 from dylora.cli.classes import DEFAULTS, load_named
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluation_commands import EvaluationCommands
-from dylora.cli.fit import ProgressBar, run_folder, run_loggers
+from dylora.cli.fit import ProgressBar, as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
 from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
+from dylora.cli.parsed_options import check_parsed
 from dylora.cli.parser import Parser
-from dylora.cli.plain_parser import fail
-from dylora.cli.run_arguments import EVALUATIONS
+from dylora.cli.run_arguments import EVALUATIONS, completed
 from dylora.cli.templates import quoted_templates
+from dylora.cli.trainer_options import made_trainer, trainer_error
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
 from dylora.runs.checkpoints import KEY, check_identity, read_checkpoint
 from dylora.runs.folders import ROOT, discard_run
+from dylora.whole_files import check_writable
 
 
 def run_trainer_command(arguments: Sequence[str]) -> None:
     """Run one of the commands that train or evaluate.
 
     Args:
-        arguments: The command and its options, with the run that an evaluation is about.
+        arguments: The command and its options.
 
     Raises:
         InputError: If the arguments are wrong.
     """
-    command, *options = quoted_templates(arguments)
-    run_cli(DyLoRACLI, command, options)
+    found, note = completed(arguments)
+    command, *options = quoted_templates(found)
+    check_yaml_of(options)
+    run_cli(partial(DyLoRACLI, note=note), command, options)
 
 
 def parser_of(command: str) -> LightningArgumentParser:
@@ -50,7 +56,7 @@ def parser_of(command: str) -> LightningArgumentParser:
     raise AssertionError("the parser is always made")
 
 
-def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
+def run_cli(cli: "Callable[[Sequence[str]], AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
     """Run a subcommand of Lightning's CLI or of a class made of it, with the default model and data.
 
     Returns:
@@ -63,7 +69,7 @@ def run_cli(cli: "type[AnyCLI]", command: str, options: Sequence[str]) -> "AnyCL
     try:
         return cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
-        fail(f"--trainer: {error} Check the trainer's options.")
+        raise trainer_error(error, None) or error from error
 
 
 AnyCLI = TypeVar("AnyCLI", bound="DyLoRACLI")
@@ -76,12 +82,15 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
 
     Args:
         arguments: The command and its options.
+        note: What to say before the command does its work, once nothing is left to refuse.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], note: str = "") -> None:
         self.folder = None
+        self._note = note
         self._trial = None
         self._command = arguments[0]
+        self._first_step = 0
         try:
             super().__init__(
                 save_config_callback=None,
@@ -96,11 +105,16 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )
-        except InputError:
-            self._clean_up(is_refused=True)
+        except (InputError, MisconfigurationException, KeyboardInterrupt, SystemExit):
+            self._clean_up(is_refused=not self._has_trained())
             raise
         finally:
             self._clean_up(is_refused=False)
+
+    def _has_trained(self) -> bool:
+        """Whether any step was done, by this run and not by the one that it resumes."""
+        trainer = getattr(self, "trainer", None)
+        return trainer is not None and trainer.global_step > self._first_step
 
     def _clean_up(self, is_refused: bool) -> None:
         """A trial leaves nothing behind, a run that failed before it wrote anything no folder."""
@@ -135,6 +149,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the completed arguments; Lightning would warn that they are not those of the process."""
         self.config = parser.parse_args(args)
+        check_parsed(self.config.subcommand, self.config[self.config.subcommand])
 
     def _parse_ckpt_path(self) -> None:
         """Read the checkpoint before anything is built, so that an unusable one is refused at once.
@@ -143,7 +158,9 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         """
         options = self.config[self.config.subcommand]
         if options.ckpt_path:
-            fill_in_from(read_checkpoint(options.ckpt_path), options)
+            checkpoint = read_checkpoint(options.ckpt_path)
+            self._first_step = int(checkpoint.get("global_step", 0))
+            fill_in_from(checkpoint, options)
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -181,18 +198,23 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer; a training run gets a folder, a logger and this project's callbacks."""
         options = self.config_init[self.subcommand]
-        callbacks = list(options.trainer.callbacks or [])
+        callbacks = as_list(options.trainer.callbacks)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in callbacks)
         if options.trainer.enable_progress_bar is not False and not has_bar:
             callbacks.append(ProgressBar())
+        kwargs["plugins"] = with_whole_checkpoints(options.trainer.plugins)
         if self.subcommand != "fit":
             logger = options.trainer.logger or False
-            return super().instantiate_trainer(logger=logger, enable_checkpointing=False, callbacks=callbacks, **kwargs)
+            more = {"logger": logger, "enable_checkpointing": False, "callbacks": callbacks, **kwargs}
+            return made_trainer(lambda: super(DyLoRACLI, self).instantiate_trainer(**more), options.trainer)
         self._check_training(options)
-        folder = self.folder = run_folder(self._root_of_runs(options.trainer), self.run_name())
+        root = self._root_of_runs(options.trainer)
+        check_writable("--trainer.default_root_dir", root, room_for_checkpoints(options.trainer, self.model))
+        folder = self.folder = run_folder(root, self.run_name())
         callbacks += self._fit_callbacks(folder)
         logger = run_loggers(options.trainer.logger, folder)
-        return super().instantiate_trainer(logger=logger, callbacks=callbacks, **kwargs)
+        more = {"logger": logger, "callbacks": callbacks, **kwargs}
+        return made_trainer(lambda: super(DyLoRACLI, self).instantiate_trainer(**more), options.trainer)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         loading = {"ckpt_path": self._get(self.config, "ckpt_path"), "weights_only": True}

@@ -3,18 +3,22 @@
 import sys
 from collections.abc import Sequence
 
+from dylora.cli.argument_texts import check_encoding
 from dylora.cli.commands import COMMANDS, overview
 from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.option_index import unknown_option_words
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
-from dylora.cli.run_arguments import complete_arguments, option_values
-from dylora.errors import InputError
+from dylora.cli.run_arguments import completed, option_values
+from dylora.errors import DivergedError, InputError
+from dylora.signals import ending_in_one_line
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
+_MODEL = ("warmup_ratio", "warmup_steps")
+_CHOICE = ("tolerance", "confidence")
 _RANK_SAMPLING = (
-    *("distribution", "p", "weights", "objective", "frozen"),
+    *("recipe", "distribution", "p", "weights", "objective", "frozen"),
     *("ordered_decay", "distillation", "polish", "compensation"),
 )
 
@@ -27,9 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     quiet()
     try:
-        _run(list(sys.argv[1:] if arguments is None else arguments))
+        with ending_in_one_line():
+            _run(list(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         fail(_as_option(error.argument) + str(error).removeprefix(error.argument))
+    except DivergedError as error:
+        fail(str(error), status=1)
 
 
 def _as_option(argument: str) -> str:
@@ -42,12 +49,17 @@ def _as_option(argument: str) -> str:
         return f"--{argument}"
     if argument in _ADAPTER:
         return f"--model.adapter.{argument}"
+    if argument in _CHOICE:
+        return f"--{argument}"
+    if argument in _MODEL:
+        return f"--model.{argument}"
     return f"--rank_sampling.{argument}" if argument in _RANK_SAMPLING else argument
 
 
 def _run(arguments: list[str]) -> None:
     """Choose the command; each loads what it needs, for the training libraries take seconds to load."""
     command, rest = (arguments or ["none"])[0], arguments[1:]
+    check_encoding(arguments)
     if command in ("-h", "--help"):
         print(overview())
     elif command == "sweep":
@@ -86,12 +98,11 @@ def _run(arguments: list[str]) -> None:
 
             ask(rest)
             return
-        completed = complete_arguments(arguments)
-        if words := unknown_option_words(command, completed[1:]):
+        if words := unknown_option_words(command, completed(arguments)[0][1:]):
             fail(words)
         from dylora.cli.lightning_cli import run_trainer_command
 
         quiet()  # again: Lightning's handlers are there now
-        run_trainer_command(completed)
+        run_trainer_command(arguments)
     else:
         raise InputError("command", "one of " + ", ".join(COMMANDS), command, "see python -m dylora --help")

@@ -7,6 +7,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from dylora.errors import InputError
+from dylora.runs.yaml_text import parse_yaml
 
 SETS = {
     "e2e": "E2EDataModule",
@@ -50,12 +51,12 @@ def renewed(content: str) -> str:
       class_path: E2EDataModule
     """
     try:
-        config = yaml.safe_load(content)
-    except yaml.YAMLError:
+        config = parse_yaml(content, "configuration")
+    except InputError:
         return content  # the parser says what is wrong with it
     if not isinstance(config, dict):
         return content
-    changed = _renew_method(config) | _renew_set(config)
+    changed = _renew_method(config) | _renew_set(config) | _renew_recipe(config)
     return yaml.safe_dump(config, sort_keys=False) if changed else content
 
 
@@ -64,7 +65,7 @@ def _renew_method(config: dict[str, Any]) -> bool:
     model = config.get("model")
     if not isinstance(model, dict) or "class_path" in model:
         return False
-    options = model.pop("flop", None)
+    options = _mapping("model.flop", model.pop("flop", None))
     name = model.get("method")
     if isinstance(name, str) and name in METHODS:
         model["method"] = {"class_path": METHODS[name]}
@@ -74,11 +75,26 @@ def _renew_method(config: dict[str, Any]) -> bool:
     return options is not None
 
 
+def _renew_recipe(config: dict[str, Any]) -> bool:
+    """The whole of `rank_sampling`, as a run keeps it, from before there were recipes."""
+    sampling = config.get("rank_sampling")
+    if not isinstance(sampling, dict) or "recipe" in sampling or not {"distribution", "seed"} <= sampling.keys():
+        return False
+    config["rank_sampling"] = {"recipe": "dylora", **sampling}
+    return True
+
+
 def _renew_set(config: dict[str, Any]) -> bool:
     """`set: e2e`, as the classes of model and data."""
-    if config.get("set") not in SETS:
+    if not isinstance(config.get("set"), str) or config["set"] not in SETS:
         return False
     for group, name in (("model", "GenerationModule"), ("data", SETS[config.pop("set")])):
-        options = config.pop(group, None)
+        options = _mapping(group, config.pop(group, None))
         config[group] = {"class_path": name, **({"init_args": options} if options else {})}
     return True
+
+
+def _mapping(name: str, value: object) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise InputError(name, "options with their values", repr(value), "write option: value below it")
+    return value

@@ -13,13 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.assets import options_file
+from dylora.cli.class_messages import unknown_class_option
 from dylora.cli.classes import DEFAULTS, KNOWN
-from dylora.cli.messages import unknown_option
-from dylora.cli.plain_parser import nearest
+from dylora.cli.messages import nearest
 from dylora.cli.run_arguments import option_values
+from dylora.errors import InputError
+from dylora.runs.yaml_text import read_yaml
 
 _OF_EVERY_CLASS = ("class_path", "init_args", "dict_kwargs", "help")
 _PLACES = {"--model": ("model",), "--data": ("data",), "--model.method": ("model", "init_args", "method")}
@@ -41,7 +41,7 @@ def unknown_option_words(command: str, arguments: Sequence[str]) -> str | None:
     """
     known = set(option_index()["commands"][command])
     chosen: dict[str, list[str]] = {}
-    for option, argument in _options(arguments):
+    for option in _options(arguments):
         if option in known:
             continue
         if option.startswith(("--model.", "--data.")):
@@ -50,18 +50,19 @@ def unknown_option_words(command: str, arguments: Sequence[str]) -> str | None:
         elif _is_below(option, known) or version("lightning") != option_index()["lightning"]:
             continue
         else:
-            words = f"unrecognized arguments: {argument}; {nearest(option, known)}"
+            fix = nearest(option, known) or "--help lists the options"
+            words = str(InputError(option, "an option of the command", "an unknown one", fix))
         if words:
             return words
     return None
 
 
-def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The names of the options, and the arguments that they stand in; `--name+` appends to a list."""
+def _options(arguments: Sequence[str]) -> Iterator[str]:
+    """The names of the options among arguments; `--name+` appends to a list."""
     for argument in arguments:
         name = argument.partition("=")[0].rstrip("+")
         if name.startswith("--") and len(name) > 2 and " " not in name:
-            yield name, argument
+            yield name
 
 
 def _is_below(option: str, known: set[str]) -> bool:
@@ -81,7 +82,7 @@ def _of_no_class(option: str, chosen: Mapping[str, list[str]]) -> str | None:
     owners = chosen[group]
     if any(owner not in KNOWN[group] or _has(owner, name) for owner in owners):
         return None
-    return unknown_option(group, name, owners[-1], option_index()["classes"])
+    return unknown_class_option(group, name, owners[-1], option_index()["classes"])
 
 
 def _has(owner: str, name: str) -> bool:
@@ -104,8 +105,8 @@ def _chosen(group: str, arguments: Sequence[str]) -> list[str]:
 def _in_file(path: Path, place: tuple[str, ...]) -> str | None:
     """The class that a configuration file names at a place; None where it names none."""
     try:
-        value = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        value = read_yaml(path, "--config")
+    except InputError:  # the parser says what is wrong with it
         return "?"
     for key in place:
         value = value.get(key) if isinstance(value, dict) else None

@@ -3,15 +3,19 @@
 from argparse import SUPPRESS, Action, ArgumentParser
 from typing import Any, NoReturn
 
-from jsonargparse import Namespace
+import yaml  # type: ignore[import-untyped]
+from jsonargparse import Namespace, get_loader, set_loader
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
+from dylora.cli.class_messages import readable_of_classes
 from dylora.cli.classes import class_at, load_named
 from dylora.cli.links import shared_options, without_shared
-from dylora.cli.messages import readable
 from dylora.cli.old_configs import renewed
-from dylora.cli.plain_parser import fail, with_nearest
+from dylora.cli.plain_parser import fail
+from dylora.runs.yaml_text import check_yaml
+
+_read = get_loader("yaml")
 
 
 class Parser(LightningArgumentParser):
@@ -43,7 +47,16 @@ class Parser(LightningArgumentParser):
         """Print one line on stderr and exit with status 2; the parser of a class tells the one that it is part of."""
         if not self.exit_on_error:
             super().error(message, ex)
-        fail(with_nearest(readable(message), self))
+        fail(readable_of_classes(message, self))
+
+
+def _read_within_limits(text: str) -> Any:  # noqa: ANN401
+    """Read a value, or a file that a value names."""
+    check_yaml(text, "the options")
+    return _read(text)
+
+
+set_loader("yaml", _read_within_limits, (yaml.YAMLError,))  # for files that configurations name, too
 
 
 class _Help(Action):

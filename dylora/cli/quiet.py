@@ -18,6 +18,7 @@ _NOT_FOR_USERS = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be provided.*",
     r".*isinstance\(treespec, LeafSpec\).*",  # torch's word to Lightning
+    r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`.*",  # the loss scaler skipped the first step
     r".*The `srun` command is available on your system but is not used.*",
 )
 

@@ -12,16 +12,32 @@ _NEEDS_NO_RUN = {"-h", "--help", "--print_config"}
 
 
 def complete_arguments(arguments: Sequence[str]) -> list[str]:
+    """What `completed` fills in; the run that it found is said.
+
+    Raises:
+        InputError: If there is no run, or the run has no checkpoint.
+    """
+    found, note = completed(arguments)
+    if note:
+        say(note)
+    return found
+
+
+def completed(arguments: Sequence[str]) -> tuple[list[str], str]:
     """Fill in `--config` and `--ckpt_path` of an evaluation command.
 
-    With neither, the newest run under `logs/` is taken, and said so; with one of them, the other comes from the same
-    run's folder. Later arguments still override what the run's configuration says.
+    With neither, the newest run under `logs/` is taken; with one of them, the other comes from the same run's folder.
+    Later arguments still override what the run's configuration says.
+
+    Returns:
+        The arguments, and which run and checkpoint were found; empty where the checkpoint was given.
 
     Raises:
         InputError: If there is no run, or the run has no checkpoint.
     """
     if not arguments or arguments[0] not in EVALUATIONS or any(a.split("=")[0] in _NEEDS_NO_RUN for a in arguments):
-        return list(arguments)
+        return list(arguments), ""
+    note = ""
     command, rest = arguments[0], list(arguments[1:])
     config = _value(rest, "--config") or _value(rest, "-c")
     checkpoint = _value(rest, "--ckpt_path")
@@ -32,14 +48,14 @@ def complete_arguments(arguments: Sequence[str]) -> list[str]:
             raise InputError("--ckpt_path", f"given with --config {config}", "none", fix)
         checkpoint = str(checkpoint_of(run))
         rest += ["--ckpt_path", checkpoint]
-        say(f"Run {run}, checkpoint {Path(checkpoint).name}")
+        note = f"Run {run}, checkpoint {Path(checkpoint).name}"
     if config is None:
         own = Path(checkpoint).parent.parent / CONFIG
         if not own.is_file():
             fix = "give --config FILE of the run that it comes from"
             raise InputError("--config", f"given for a checkpoint without {own}", "none", fix)
         rest = ["--config", str(own), *rest]
-    return [command, *rest]
+    return [command, *rest], note
 
 
 def option_values(arguments: Sequence[str], option: str) -> list[str]:

@@ -1,6 +1,7 @@
 """`python -m dylora sweep`: an experiment of many runs from one file."""
 
 import contextlib
+import difflib
 import io
 import signal
 import sys
@@ -10,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml  # type: ignore[import-untyped]
-
+from dylora.adapters.cuts import CUTS
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
+from dylora.report.printed import TABLES
 from dylora.runs.folders import ROOT
 from dylora.runs.record import read_record
+from dylora.runs.yaml_text import parse_yaml
 from dylora.sweep import engines
 from dylora.sweep.configuration import Settings, deciding, devices
 from dylora.sweep.expansion import Run, check_places, choose, expand
@@ -64,6 +66,10 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
     options = build_parser().parse_args(list(arguments))
     path = Path(options.file)
     experiment = _experiment(path, options)
+    if options.name is not None and not options.name.strip():
+        raise InputError("--name", "a name", "an empty one", "leave it out for that of the file")
+    if Path(options.root).exists() and not Path(options.root).is_dir():
+        raise InputError("--root", "a folder", f"{options.root!r}, which is a file", "give another one")
     name = options.name or (f"{path.stem}-{options.preset}" if options.preset else path.stem)
     overrides = pairs("--set", options.set)
     engine = _engine(options, main, Path(options.root) / name)
@@ -96,10 +102,10 @@ def resolve_options(runs: Sequence[Run], main: Main, path: str) -> list[Run]:
         if (run.system, run.task) in found:
             continue
         status, text, message = _carried_out([*run.command, "--print_config"], main)
+        where = f"{path}: system {run.system}, task {run.task}"
         if status:
-            where = f"{path}: system {run.system}, task {run.task}"
             raise InputError(where, "options that fit takes", message, "correct the file or --set")
-        settings = found[run.system, run.task] = deciding(yaml.safe_load(text))
+        settings = found[run.system, run.task] = deciding(parse_yaml(text, where))
         if trial := settings.get("trainer.fast_dev_run"):
             fix = "set trainer.max_steps and trainer.limit_val_batches for a short sweep"
             raise InputError("trainer.fast_dev_run", "false in a sweep: a trial keeps no figures", trial, fix)
@@ -120,15 +126,29 @@ def pairs(option: str, items: Sequence[str]) -> dict[str, Any]:
         key, sign, value = item.partition("=")
         if not sign or not key:
             raise InputError(option, "KEY=VALUE", repr(item), f"write {option} trainer.max_epochs=2")
-        found[key.removeprefix("--")] = yaml.safe_load(value)
+        found[key.removeprefix("--")] = parse_yaml(value, f"{option} {key}")
     return found
 
 
 def _experiment(path: Path, options: Any) -> SweepFile:  # noqa: ANN401
     experiment = read_sweep(path)
+    _check_names(experiment, path)
     if options.preset is not None:
         experiment = experiment.with_preset(options.preset)
     return choose(experiment, _names(options.systems), _names(options.tasks), _seeds(options.seeds))
+
+
+def _check_names(experiment: SweepFile, path: Path) -> None:
+    """Refuse what is used only when training has ended: cuts, and the table of the paper."""
+    for name, system in experiment.systems.items():
+        for kind in system.cuts:
+            if kind not in CUTS:
+                near = difflib.get_close_matches(kind, CUTS, 1)
+                fix = f"did you mean {near[0]}?" if near else "choose among them"
+                raise InputError(f"{path}: systems.{name}.cuts", "among " + ", ".join(CUTS), repr(kind), fix)
+    if experiment.table is not None and experiment.table not in TABLES:
+        fix = "leave it out for an experiment of your own"
+        raise InputError(f"{path}: table", "one of " + ", ".join(TABLES), repr(experiment.table), fix)
 
 
 def _engine(options: Any, main: Main, folder: Path) -> Engine:  # noqa: ANN401

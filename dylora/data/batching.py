@@ -96,7 +96,7 @@ class CompletionCollator:
         Returns:
             `input_ids` (B, T), `attention_mask` (B, T) with 0 on padding, `index` (B,), and, where the rows have
             labels, `labels` (B, T) or (B, T') with -100 outside the text; of packed rows `position_ids` (B, T), with 0
-            on padding.
+            on padding; of rows with a rank of their own `rank` (B,).
         """
         inputs = [row["input_ids"] for row in rows]
         batch = {
@@ -106,6 +106,8 @@ class CompletionCollator:
         }
         if "labels" in rows[0]:
             batch["labels"] = self._filled([row["labels"] for row in rows], IGNORED)
+        if "rank" in rows[0]:
+            batch["rank"] = torch.tensor([row["rank"] for row in rows])
         if "position_ids" in rows[0]:
             batch["position_ids"] = self._filled([row["position_ids"] for row in rows], 0)
         return batch

@@ -10,6 +10,8 @@ from typing_extensions import override
 from dylora.data.base import Part
 from dylora.data.sentence_task import SentenceTaskDataModule
 from dylora.data.sources.glue import EMBEDDED, source_for
+from dylora.data.sources.held_out_task import HeldOutSource
+from dylora.data.sources.holdout import optional_holdout
 from dylora.data.submission import Submission
 from dylora.errors import InputError
 from dylora.tasks import Task, get_task
@@ -25,6 +27,9 @@ class GLUEDataModule(SentenceTaskDataModule):
         task: `restaurants` (embedded) or a GLUE task: rte, mnli, sst2, mrpc, cola, qnli, qqp or stsb.
         data_dir: Folder in the official GLUE TSV layout (the GLUE folder or the task's own); null takes the hub.
         predict_split: Split that `predict` runs over.
+        validation_share: Validate on this share of the training rows, which are then not trained on, such as 0.1; for
+            choosing options without looking at the validation rows. Null takes the official validation rows.
+        split_seed: Seed of the choice of these rows.
         **options: As for every data module.
 
     Attributes:
@@ -39,6 +44,8 @@ class GLUEDataModule(SentenceTaskDataModule):
         task: str = EMBEDDED,
         data_dir: str | None = None,
         predict_split: Literal["test", "validation"] = "test",
+        validation_share: float | None = None,
+        split_seed: int = 10,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**options)
@@ -47,7 +54,10 @@ class GLUEDataModule(SentenceTaskDataModule):
         self._task = get_task(task)
         self.name = task
         self.predict_split = predict_split
+        holdout = optional_holdout(validation_share, split_seed)
         self.source = source_for(self._task, data_dir)
+        if holdout is not None:
+            self.source = HeldOutSource(self.source, self._task, holdout)
 
     @property
     @override

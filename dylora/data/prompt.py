@@ -16,6 +16,7 @@ from dylora.data.packing import packed_rows
 from dylora.data.sources.hub_table import HubSet
 from dylora.data.sources.prompt_source import PromptSource
 from dylora.data.sources.prompts import Example, MessagesReader, TemplateReader
+from dylora.data.sources.table import RANK
 from dylora.data.table_to_text import PAIRS, TableToTextDataModule
 from dylora.errors import InputError
 
@@ -32,7 +33,8 @@ class PromptDataModule(TableToTextDataModule):
     Args:
         train_file: Rows to train on.
         validation_file: Rows to validate on; null splits off a share of the training prompts.
-        test_file: Rows of `test` and `predict`; for `predict` they may lack completions.
+        test_file: Rows of `test` and `predict`; for `predict` they may lack completions, and have a `rank` each, at
+            which alone they are written.
         hub: A set on the hub, in place of files.
         validation_share: Share of the different training prompts, chosen by the seed, that is split off where there is
             no validation data; above 0 and below 1.
@@ -134,9 +136,11 @@ class PromptDataModule(TableToTextDataModule):
             InputError: If a completion does not fit, or a conversation cannot be made into a row.
         """
         if part.form != PAIRS:
-            sources = [item.source for item in self.items(part.split)]
+            items = self.items(part.split)
             encoder = self._chat_encoder if self._is_chat else self._text_encoder
-            return completion_rows(encoder.prompts(sources))
+            made = completion_rows(encoder.prompts([item.source for item in items]))
+            own = [item.rank for item in items]
+            return made if None in own else made.add_column(RANK, own)
         rows = self._rows(self._examples.examples(part.split))
         if not self._is_packed(part):
             return completion_rows(rows)

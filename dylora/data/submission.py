@@ -8,6 +8,7 @@ from dylora.data.sources.glue import EMBEDDED
 from dylora.data.sources.glue_tsv import LAYOUTS, MAX_SCORE
 from dylora.errors import InputError
 from dylora.tasks import Task
+from dylora.whole_files import check_writable, write_whole
 
 Record = Mapping[str, Any]
 
@@ -68,7 +69,8 @@ class Submission:
         splits: Names of the splits that are predicted.
 
     Raises:
-        InputError: If the task is not one of GLUE's, a split is not a test split or a file exists already.
+        InputError: If the task is not one of GLUE's, a split is not a test split, a file exists already or the folder
+            cannot be written.
     """
 
     def __init__(self, task: Task, folder: Path, ranks: Sequence[int], splits: Sequence[str]) -> None:
@@ -78,6 +80,7 @@ class Submission:
             (rank, split): submission_path(task, place, split) for rank, place in places.items() for split in splits
         }
         self._refuse_existing()
+        check_writable("--submission", folder)
 
     def write(self, predicted: Mapping[str, Sequence[Record]]) -> list[Path]:
         """Write one file for each split and rank; nothing is written if anything is wrong.
@@ -95,13 +98,7 @@ class Submission:
         files = {path: self._lines(rank, predicted[split]) for (rank, split), path in self._paths.items()}
         self._refuse_existing()
         for path, lines in files.items():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("x", encoding="utf-8", newline="\n") as stream:
-                    stream.write("\n".join(lines) + "\n")
-            except OSError as error:
-                fix = f"({error.strerror}) choose another folder"
-                raise InputError("--submission", "a folder that can be written", path.parent, fix) from error
+            write_whole(path, "\n".join(lines) + "\n")
         return list(files)
 
     def _refuse_existing(self) -> None:

@@ -16,6 +16,8 @@ from dylora.data.batching import CompletionCollator
 from dylora.data.cache import CUT_TEXT, TRUNCATED
 from dylora.data.completion import CompletionEncoder, Limits, completion_rows, limits
 from dylora.data.sources import dart, e2e, restaurants, webnlg
+from dylora.data.sources.held_out_text import HeldOutText
+from dylora.data.sources.holdout import optional_holdout
 from dylora.data.sources.text import TextSource, source_for
 from dylora.data.sources.text_items import Entry, Item, group, pairs
 from dylora.errors import InputError, check_at_least
@@ -42,6 +44,9 @@ class TableToTextDataModule(CachedDataModule):
         eval_batch_size: Rows in an evaluation batch of one process.
         max_context: Number of tokens at which a prompt is cut; the last ones are kept.
         generate_examples: Number of validation items, the first ones, to generate from each epoch; 0 for none.
+        validation_share: Validate on this share of the training inputs, which are then not trained on, such as 0.1; for
+            choosing options without looking at the validation inputs. Null takes the set's own.
+        split_seed: Seed of the choice of these inputs.
         **options: As for every data module.
 
     Attributes:
@@ -63,6 +68,8 @@ class TableToTextDataModule(CachedDataModule):
         eval_batch_size: int = 16,
         max_context: int = 448,
         generate_examples: int = 32,
+        validation_share: float | None = None,
+        split_seed: int = 10,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(
@@ -71,7 +78,8 @@ class TableToTextDataModule(CachedDataModule):
         check_at_least("data", 0, generate_examples=generate_examples)
         self.name = source.full_name
         self.set_name = source.name
-        self._source = source
+        holdout = optional_holdout(validation_share, split_seed)
+        self._source = source if holdout is None else HeldOutText(source, holdout)
         self._gguf_file = gguf_file
         self._max_context = max_context
         self._generate_examples = generate_examples

@@ -2,7 +2,7 @@
 
 from dylora.decoding.config import PRESETS, DecodingConfig, PresetName, preset
 from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
-from dylora.decoding.stacked import end_token_ids, generate_at_ranks, text_of
+from dylora.decoding.stacked import end_token_ids, generate_at_own_ranks, generate_at_ranks, text_of
 
 __all__ = [
     "PRESETS",
@@ -10,6 +10,7 @@ __all__ = [
     "NoRepeatGeneratedNGram",
     "PresetName",
     "end_token_ids",
+    "generate_at_own_ranks",
     "generate_at_ranks",
     "preset",
     "text_of",

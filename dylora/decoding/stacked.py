@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
-from dylora.adapters.active_rank import repeated_rows, use_rank
+from dylora.adapters.active_rank import check_rank, rank_state, repeated_rows, use_rank
 from dylora.adapters.rank_per_row import may_stack
 from dylora.backbones import hub_logs
 from dylora.decoding.config import DecodingConfig
@@ -83,6 +83,49 @@ def generate_at_ranks(
     return [texts for rank in ranks for texts in call.texts_at([rank])]
 
 
+@torch.no_grad()
+def generate_at_own_ranks(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    ranks: Tensor,
+    decoding: DecodingConfig,
+    end_ids: Sequence[int],
+    pad_id: int,
+) -> list[list[int]]:
+    """Continue every prompt at a rank of its own, in one call with one copy of the weights.
+
+    A model that does not keep the rows of a batch apart writes those of one rank at a time.
+
+    Args:
+        model: As for `generate_at_ranks`, like the arguments below.
+        input_ids: (rows, tokens).
+        attention_mask: (rows, tokens).
+        ranks: (rows,), 1-based.
+        decoding: How to generate.
+        end_ids: Tokens that end a text.
+        pad_id: The padding token.
+
+    Returns:
+        For each row the generated tokens up to the end token, which is left out.
+
+    Raises:
+        InputError: As for `generate_at_ranks`, and if a rank is none that the adapter is trained at.
+    """
+    check_rank(ranks, rank_state(model).config.ranks)
+    _check_length(model, attention_mask, decoding.max_new_tokens)
+    call = _Call(model, input_ids, attention_mask, decoding, tuple(end_ids), pad_id)
+    distinct = sorted(set(ranks.tolist()))
+    if may_stack(model, "generation", distinct, call.scores_at):
+        return call.texts_at_own(ranks if len(distinct) > 1 else distinct[0])
+    places = [(ranks == rank).nonzero().flatten() for rank in distinct]
+    found: dict[int, list[int]] = {}
+    for rank, place in zip(distinct, places, strict=True):
+        some = replace(call, input_ids=input_ids[place], attention_mask=attention_mask[place])
+        found |= zip(place.tolist(), some.texts_at_own(rank), strict=True)
+    return [found[row] for row in range(len(input_ids))]
+
+
 @dataclass(frozen=True)
 class _Call:
     """One batch of prompts and how to continue them; see `generate_at_ranks`."""
@@ -97,15 +140,21 @@ class _Call:
     def texts_at(self, ranks: Sequence[int]) -> list[list[list[int]]]:
         """The generated tokens at each rank, for each row."""
         rows = len(self.input_ids)
-        sequences = self._run(ranks, {}).sequences[:, self._prompt :].tolist()
-        texts = [_until_end(row, self.end_ids) for row in sequences]
+        texts = self._until_ends(self._stacked(ranks, {}))
         return [texts[start : start + rows] for start in range(0, len(texts), rows)]
+
+    def texts_at_own(self, rank: int | Tensor) -> list[list[int]]:
+        """The generated tokens of each row, at one rank for all or (rows,) of their own."""
+        return self._until_ends(self._run(rank, 1, {}))
+
+    def _until_ends(self, output: Any) -> list[list[int]]:  # noqa: ANN401
+        return [_until_end(row, self.end_ids) for row in output.sequences[:, self._prompt :].tolist()]
 
     def scores_at(self, ranks: Sequence[int]) -> Tensor:
         """Logits (ranks * rows, tokens * vocabulary) of the first tokens, the second of which comes from a cache."""
         few = min(_CHECKED_TOKENS, self.decoding.max_new_tokens)
         greedy = replace(self, decoding=DecodingConfig(max_new_tokens=few))
-        logits = greedy._run(ranks, {"min_new_tokens": few, "output_logits": True}).logits
+        logits = greedy._stacked(ranks, {"min_new_tokens": few, "output_logits": True}).logits
         return torch.stack(logits, 1).flatten(1)
 
     @property
@@ -113,8 +162,14 @@ class _Call:
         """Number of tokens in front of the generated ones."""
         return 1 if self.model.config.is_encoder_decoder else self.input_ids.shape[1]
 
-    def _run(self, ranks: Sequence[int], changes: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        decoding, model, rows = self.decoding, self.model, len(self.input_ids)
+    def _stacked(self, ranks: Sequence[int], changes: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """The batch once for each rank."""
+        rows = len(self.input_ids)
+        rank = ranks[0] if len(ranks) == 1 else torch.tensor(ranks).repeat_interleave(rows)
+        return self._run(rank, len(ranks), changes)
+
+    def _run(self, rank: int | Tensor, times: int, changes: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        decoding, model = self.decoding, self.model
         processors = LogitsProcessorList()
         if decoding.no_repeat_ngram_size:
             processors.append(NoRepeatGeneratedNGram(decoding.no_repeat_ngram_size, self._prompt))
@@ -122,9 +177,8 @@ class _Call:
         settings = decoding.settings(**special)
         cast(Any, settings).update(return_dict_in_generate=True, **changes)
         random = _seeded(decoding.sampling_seed, self.input_ids) if decoding.sample else nullcontext()
-        rank = ranks[0] if len(ranks) == 1 else torch.tensor(ranks).repeat_interleave(rows)
         inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
-        stacked = {name: value.repeat(len(ranks), 1) for name, value in inputs.items()}
+        stacked = {name: value.repeat(times, 1) for name, value in inputs.items()}
         eager = torch.compiler.set_stance("force_eager")  # the cache grows with every token
         with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random, eager:
             return _generate(model, settings, processors, stacked)

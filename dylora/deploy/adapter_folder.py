@@ -8,22 +8,36 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, cast
 
+from lightning.pytorch.utilities import rank_zero_info
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from dylora.adapters.active_rank import adapted_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.layers import AdaptedLayer
+from dylora.deploy.checksums import check_sums
 from dylora.errors import InputError
+from dylora.runs.checkpoint_content import ill_typed, is_finite
+from dylora.runs.digests import DIGESTS, differing, digests_of
 from dylora.runs.folders import write_json
+from dylora.whole_files import write_whole
 
 FORMAT = 1
 CONFIG = "dylora.json"
 WEIGHTS = "adapter.safetensors"
 Layers = dict[str, dict[str, list[int]]]
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("adapter", "layers", "backbone", "limits", "text_form"), dict),
+    **dict.fromkeys(("model_config", "decoding"), (dict, NoneType)),
+    **dict.fromkeys(("model_class", "dtype", "task"), str),
+    "labels": list,
+}
+_NEEDED = ("adapter", "layers", "model_class", "model_config", "dtype", "backbone")
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,11 @@ class AdapterRecord:
         if unknown := sorted(self.adapter.keys() - known):
             fix = "use the version of dylora that wrote it, or a newer one"
             raise InputError(CONFIG, "an adapter of known options", f"one with {', '.join(unknown)}", fix)
-        return DyLoRAConfig(**self.adapter)
+        try:
+            return DyLoRAConfig(**self.adapter)
+        except TypeError as error:
+            given = f"values of other types ({error})"
+            raise InputError(CONFIG, "an adapter of known options", given, "copy the folder again") from error
 
 
 def config_fields(config: DyLoRAConfig) -> dict[str, Any]:
@@ -91,25 +109,50 @@ def layers_of(model: nn.Module) -> Layers:
 
 
 def write_folder(folder: Path, record: AdapterRecord, state: Mapping[str, Tensor]) -> None:
-    """Write the two files; the folder is made if it is not there.
+    """Write the two files, `dylora.json` last and with digests; the folder is made if it is not there.
 
     Args:
         folder: Where to.
         record: What the adapter is.
         state: What was trained, by its name in the model.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    write_json(folder / CONFIG, {"format": FORMAT, **asdict(record)})
+    content = json.loads(json.dumps({"format": FORMAT, **asdict(record)}))
+    write_whole(folder / WEIGHTS, to_safetensors(tensors, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, {**content, DIGESTS: digests_of({**content, WEIGHTS: tensors})})
 
 
-def read_record(folder: Path) -> AdapterRecord:
-    """What a folder of dylora says of its adapter.
+def read_folder(folder: Path) -> tuple[AdapterRecord, dict[str, Tensor]]:
+    """What a folder of dylora says of its adapter, and what was trained by its name in the model.
+
+    Both are compared with the digests in `dylora.json`. A folder of an earlier version has none, which is noted.
 
     Raises:
-        InputError: If the file is missing, damaged or of another format.
+        InputError: If a file is missing, damaged, changed or of another format, or if weights are NaN or infinite.
     """
+    check_sums(folder)
+    content, state = _read_content(folder), _read_state(folder)
+    if DIGESTS not in content:
+        rank_zero_info(f"{folder} holds no digests (an earlier version wrote it): damage is found in part only.")
+    elif (found := differing({**content, WEIGHTS: state})) is not None:
+        fix = "copy the folder again; dylora.load(folder, backbone=…) takes another place of the backbone"
+        raise InputError(str(folder), "as it was written", f"a folder in which {found}", fix)
+    if (wrong := next((name for name, tensor in state.items() if not is_finite(tensor)), None)) is not None:
+        raise _damaged(folder / WEIGHTS, f"{wrong} is NaN or infinite")
+    return _record(content, folder / CONFIG), state
+
+
+def _record(content: dict[str, Any], path: Path) -> AdapterRecord:
+    content = {name: value for name, value in content.items() if name not in ("format", DIGESTS)}
+    if (fault := ill_typed(content, _TYPES, _NEEDED)) is not None:
+        raise _damaged(path, fault)
+    try:
+        return AdapterRecord(**content)
+    except TypeError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _read_content(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -119,26 +162,20 @@ def read_record(folder: Path) -> AdapterRecord:
         raise InputError("path", f"a folder with {CONFIG}", f"{str(folder)!r}, which holds {holds}", fix) from None
     except ValueError as error:
         raise _damaged(path, str(error)) from error
-    found = content.pop("format", None) if isinstance(content, dict) else None
+    except RecursionError as error:
+        raise _damaged(path, "too deep") from error
+    found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         fix = "use the version of dylora that wrote it"
         raise InputError(str(path), f"of format {FORMAT}", "none" if found is None else f"format {found}", fix)
-    try:
-        return AdapterRecord(**content)
-    except TypeError as error:
-        raise _damaged(path, str(error)) from error
+    return cast(dict[str, Any], content)
 
 
-def read_state(folder: Path) -> dict[str, Tensor]:
-    """What was trained, by its name in the model.
-
-    Raises:
-        InputError: If the file is missing or damaged.
-    """
+def _read_state(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     try:
         state: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(path, str(error)) from error
     return state
 

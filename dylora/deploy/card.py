@@ -15,7 +15,7 @@ class CardFacts:
         kind: What the folder holds, in words.
         library: `peft`, `transformers` or `dylora`, as the hub knows it.
         backbone: Name of the backbone.
-        task: What it was trained on.
+        task: What it was trained on; None where that is not known, of a LoRA that PEFT trained.
         ranks: The ranks that the folder can run at.
         settings: What the adapter is made of, by name.
         loading: Python that loads it.
@@ -30,7 +30,7 @@ class CardFacts:
     kind: str
     library: str
     backbone: str
-    task: str
+    task: str | None
     ranks: str
     settings: Mapping[str, object]
     loading: str
@@ -54,9 +54,10 @@ def _head(facts: CardFacts) -> str:
 
 
 def _what(facts: CardFacts) -> str:
+    trained = f"trained on {facts.task} with [DyLoRA](https://arxiv.org/abs/2210.07558)"
+    made = "made of a LoRA that PEFT trained, its components sorted" if facts.task is None else trained
     return (
-        f"{facts.kind} for `{facts.backbone}`, trained on {facts.task} with "
-        "[DyLoRA](https://arxiv.org/abs/2210.07558): one low-rank adapter that works at every rank. "
+        f"{facts.kind} for `{facts.backbone}`, {made}: one low-rank adapter that works at every rank. "
         f"This folder runs at {facts.ranks}.\n\n"
         "Licence: that of the backbone applies to it; add it here before you pass this on."
     )

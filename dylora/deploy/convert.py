@@ -1,7 +1,7 @@
 """A PEFT folder made into a folder of dylora, which works at every rank."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,24 @@ from transformers import PreTrainedModel
 from dylora.adapters.elastic import adapt_from_peft
 from dylora.adapters.export import PeftAdapter
 from dylora.adapters.peft_lora import lora_pairs
-from dylora.adapters.sensitivity import Sensitivities
-from dylora.backbones.load import load_classifier, load_generator
+from dylora.adapters.sensitivity import Batch, Sensitivities
+from dylora.backbones.architecture import architecture_of
+from dylora.backbones.load import load_classifier, load_generator, load_image_classifier
+from dylora.backbones.processors import processor_for
 from dylora.backbones.tokenizers import tokenizer_for
-from dylora.deploy.calibration import sensitivities_on_texts
+from dylora.deploy.calibration import sensitivities_on_batches, sensitivities_on_texts
 from dylora.deploy.peft_folder import read_peft
 from dylora.deploy.save import save
 from dylora.errors import InputError
 
 
-def convert(peft: Path, output: Path, backbone: str | None = None, texts: Path | None = None) -> PreTrainedModel:
+def convert(
+    peft: Path,
+    output: Path,
+    backbone: str | None = None,
+    texts: Path | None = None,
+    batches: Iterable[Batch] | None = None,
+) -> PreTrainedModel:
     """Write a LoRA of PEFT as a folder of dylora, sorted so that every rank from 1 up is the best part of it.
 
     Args:
@@ -28,6 +36,7 @@ def convert(peft: Path, output: Path, backbone: str | None = None, texts: Path |
         output: An empty folder to write into.
         backbone: Where the base model is; what the PEFT folder says, if left out.
         texts: A file with a training text in each line, for the two-sided cut; left out, the SVD sorts.
+        batches: Training batches in the place of a file, as the data modules here make them.
 
     Returns:
         The adapted model.
@@ -37,22 +46,45 @@ def convert(peft: Path, output: Path, backbone: str | None = None, texts: Path |
     """
     adapter = read_peft(peft)
     _, others = lora_pairs(adapter)  # refuses a variant before a large base model is loaded
-    name = backbone or adapter.config.get("base_model_name_or_path")
-    if not name:
-        fix = "give --backbone NAME"
-        raise InputError("PEFT_DIR", "one that names its base model", "none in its adapter_config.json", fix)
-    model, tokenizer = _base_model(adapter, name, others), tokenizer_for(name)
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
+    name = backbone or base_model_name(adapter)
+    model = _base_model(adapter, name, others)
+    preprocessor = _preprocessor(model, name)
     calibrate: Callable[[nn.Module], Sensitivities] | None = None
     if texts is not None:
 
         def calibrate(adapted: nn.Module) -> Sensitivities:
-            return sensitivities_on_texts(adapted, tokenizer, texts)
+            return sensitivities_on_texts(adapted, preprocessor, texts)
+
+    elif batches is not None:
+
+        def calibrate(adapted: nn.Module) -> Sensitivities:
+            return sensitivities_on_batches(adapted, batches)
 
     adapt_from_peft(model, adapter, calibrate)
-    save(model, output, backbone=name, preprocessor=tokenizer, labels=_labels(peft))
+    save(model, output, backbone=name, preprocessor=preprocessor, labels=_labels(peft))
     return model
+
+
+def base_model_name(adapter: PeftAdapter) -> str:
+    """The base model that a LoRA names.
+
+    Raises:
+        InputError: If it names none.
+    """
+    name: str | None = adapter.config.get("base_model_name_or_path")
+    if not name:
+        fix = "give --backbone NAME"
+        raise InputError("PEFT_DIR", "one that names its base model", "none in its adapter_config.json", fix)
+    return name
+
+
+def _preprocessor(model: PreTrainedModel, name: str) -> Any:  # noqa: ANN401 (a tokenizer or an image processor)
+    if model.main_input_name == "pixel_values":
+        return processor_for(name)
+    tokenizer = tokenizer_for(name)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return tokenizer
 
 
 def _base_model(adapter: PeftAdapter, name: str, others: dict[str, Tensor]) -> PreTrainedModel:
@@ -61,8 +93,11 @@ def _base_model(adapter: PeftAdapter, name: str, others: dict[str, Tensor]) -> P
         return load_classifier(name, _head_width(others))[0]
     if task in ("CAUSAL_LM", "SEQ_2_SEQ_LM"):
         return load_generator(name)
+    if task is None and architecture_of(name).is_of_images:
+        return load_image_classifier(name, _head_width(others))[0]
+    allowed = "of task_type SEQ_CLS, CAUSAL_LM or SEQ_2_SEQ_LM, or without one of a model of images"
     fix = "in Python, adapt_from_peft (dylora.adapters.elastic) takes a model of any kind"
-    raise InputError("PEFT_DIR", "of task_type SEQ_CLS, CAUSAL_LM or SEQ_2_SEQ_LM", task, fix)
+    raise InputError("PEFT_DIR", allowed, task or "none", fix)
 
 
 def _head_width(others: dict[str, Tensor]) -> int:

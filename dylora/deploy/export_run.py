@@ -17,6 +17,7 @@ from dylora.deploy.adapter_folder import config_fields
 from dylora.deploy.backbone import name_labels, path_of
 from dylora.deploy.budget_file import Budget
 from dylora.deploy.card import CardFacts, card
+from dylora.deploy.checksums import write_sums
 from dylora.deploy.figures import figures_of
 from dylora.deploy.loading import dylora_lines, merged_lines, peft_lines
 from dylora.deploy.merged_folder import DType, write_merged
@@ -24,6 +25,7 @@ from dylora.deploy.peft_folder import write_peft
 from dylora.deploy.predictor import Predictor
 from dylora.deploy.save import save
 from dylora.deploy.trained import Trained
+from dylora.whole_files import write_whole
 
 Format = Literal["peft", "merged", "dylora"]
 _KINDS = {
@@ -131,7 +133,8 @@ def _write_card(folder: Path, trained: Trained, ranks: str, export: Export, line
     )
     if facts.figures:
         facts.figures.draw(folder, f"{task}, validation")
-    (folder / "README.md").write_text(card(facts), encoding="utf-8")
+    write_whole(folder / "README.md", card(facts))
+    write_sums(folder)
 
 
 def _settings(trained: Trained) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dylora.deploy.trained import Trained
 from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.direction import higher_is_better
 from dylora.rank_curve.evidence import choice_of
-from dylora.rank_curve.picture import draw_rank_curve
+from dylora.rank_curve.picture import draw_rank_curve, save_picture
 from dylora.rank_curve.summary import RankSummary, summarise
 from dylora.runs.record import METRICS_FILE
 from dylora.runs.validated import Curve, validated_choice_record, validated_metrics
@@ -35,7 +35,7 @@ class Figures:
     def draw(self, folder: Path, title: str) -> None:
         """Draw the monitored metric into the folder's `rank_curve.png`."""
         figure = draw_rank_curve(self.metrics[self.monitor], self.monitor, title, self.summary, self.choice)
-        figure.savefig(folder / PICTURE)
+        save_picture(figure, folder / PICTURE)
 
 
 def figures_of(trained: Trained, cut: str | None) -> Figures | None:

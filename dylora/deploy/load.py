@@ -15,7 +15,7 @@ from dylora.backbones.identity import identify
 from dylora.backbones.load import load_as
 from dylora.backbones.processors import processor_for
 from dylora.backbones.tokenizers import tokenizer_for
-from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, layers_of, read_record, read_state
+from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, layers_of, read_folder
 from dylora.deploy.predictor import Predictor
 from dylora.deploy.save import place_of, record_of
 from dylora.errors import InputError
@@ -116,8 +116,8 @@ def _of_checkpoint(path: Path, backbone: str | None) -> Predictor:
 
 
 def _of_folder(folder: Path, model: nn.Module | None, backbone: str | None) -> Predictor:
-    record = read_record(folder)
-    config, state = record.config(), read_state(folder)
+    record, state = read_folder(folder)
+    config = record.config()
     base = _built(record, backbone) if model is None else model
     adapt(base, config)
     _check_layers(base, record)

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 
 from dylora.adapters.export import PeftAdapter
+from dylora.deploy.checksums import check_sums
 from dylora.errors import InputError
+from dylora.runs.checkpoint_content import is_finite
+from dylora.whole_files import write_whole
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -20,22 +24,23 @@ def write_peft(folder: Path, adapter: PeftAdapter) -> None:
         folder: Where to.
         adapter: The adapter at one rank.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(json.dumps(adapter.config, indent=2) + "\n", encoding="utf-8")
-    save_file(adapter.state, folder / WEIGHTS, metadata={"format": "pt"})
+    write_whole(folder / WEIGHTS, to_safetensors(adapter.state, metadata={"format": "pt"}))
+    write_whole(folder / CONFIG, json.dumps(adapter.config, indent=2) + "\n")
 
 
 def read_peft(folder: Path) -> PeftAdapter:
     """The content of PEFT's two files; nothing in them is run.
 
     Raises:
-        InputError: If a file is missing or damaged.
+        InputError: If a file is missing or damaged, is not the one that the folder's checksums list, or holds weights
+            that are NaN or infinite.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             holds = ", ".join(sorted(path.name for path in folder.glob("*"))[:8]) or "nothing"
             fix = "give a folder that PEFT's save_pretrained wrote"
             raise InputError("PEFT_DIR", f"a folder with {CONFIG} and {WEIGHTS}", f"{str(folder)!r} with {holds}", fix)
+    check_sums(folder)
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -44,6 +49,8 @@ def read_peft(folder: Path) -> PeftAdapter:
         state = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise _damaged(folder / WEIGHTS, error) from error
+    if (wrong := next((name for name, tensor in state.items() if not is_finite(tensor)), None)) is not None:
+        raise InputError(str(folder / WEIGHTS), "finite", f"NaN or infinite values in {wrong}", "train it again")
     return PeftAdapter(config, state)
 
 

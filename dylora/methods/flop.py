@@ -53,8 +53,8 @@ class FLOP(FullFineTuning):
             raise InputError("model.method.warmup_ratio", "from 0 to 1", warmup_ratio, "0 prunes at once")
         rates = {"gate_learning_rate": gate_learning_rate, "multiplier_learning_rate": multiplier_learning_rate}
         for name, rate in rates.items():
-            if not rate > 0:
-                raise InputError(f"model.method.{name}", "above 0", rate, "0.1 is the default")
+            if not 0 < rate <= 100:
+                raise InputError(f"model.method.{name}", "above 0 and at most 100", rate, "0.1 is the default")
         self.target = target
         self.warmup_ratio = warmup_ratio
         self.gate_learning_rate = gate_learning_rate

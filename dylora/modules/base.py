@@ -15,11 +15,12 @@ from dylora.adapters.active_rank import rank_state
 from dylora.adapters.calls import uncalled_layers
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import unread_pooler
-from dylora.adapters.optim import OptimizerName, linear_warmup
+from dylora.adapters.optim import OptimizerName, check_warmup, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.running_statistics import trained_buffers
 from dylora.backbones.identity import identify
-from dylora.errors import InputError
+from dylora.backbones.load import say_replaced_head
+from dylora.errors import InputError, check_at_least
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
 from dylora.modules.all_processes import take_from_first
@@ -47,13 +48,13 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
             adapters) or `FLOP` (factorised low-rank pruning). The last two are evaluated once, as rank
             `adapter.max_rank`.
         optimizer: `adamw` is torch's; `row_exact_adamw` changes only the rows that a step trains (Algorithm 1).
-        learning_rate: Peak learning rate, above 0.
-        weight_decay: Decoupled weight decay of matrices, 0 or larger.
+        learning_rate: Peak learning rate, above 0 and at most 100.
+        weight_decay: Decoupled weight decay of matrices, from 0 to 1000.
         warmup_ratio: Share of all steps that warm up linearly, from 0 to 1; linear decay to zero follows.
         warmup_steps: Number of warm-up steps, in the place of the ratio.
         eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
             reached, or fewer where more would be slower: on a CPU up to 1,024 tokens.
-        tolerance: How far, relative to the best rank, the chosen rank may lie behind; 0.01 is 1 %.
+        tolerance: How far, relative to the best rank, the chosen rank may lie behind, from 0 to 1; 0.01 is 1 %.
         compile: Compile the backbone (`torch.compile`), one graph for all ranks: the first step takes a minute, the
             others less time.
 
@@ -94,7 +95,9 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        self._check(learning_rate, weight_decay, eval_rows)
+        _check_rates(learning_rate, weight_decay, tolerance)
+        check_warmup(warmup_ratio, warmup_steps)
+        check_at_least("model", 1, eval_rows=eval_rows)
         method.check_optimizer(optimizer)
         self.model, self.method = model, deepcopy(method)
         self.method.prepare(model, adapter)
@@ -117,7 +120,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         self.eval_ranks = tuple(rank_state(model).config.ranks)
         self.results = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
-        self.losses = nn.ModuleDict({str(rank): MeanMetric() for rank in self.eval_ranks})
+        self.losses = nn.ModuleDict({str(rank): MeanMetric(nan_strategy="disable") for rank in self.eval_ranks})
         self.outcomes = None
         self._keeper = None
         self._said = self._said_uncalled = False
@@ -156,9 +159,22 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         """Names of the classes in the order of their ids; empty where there are none."""
         return ()
 
+    @override
+    def setup(self, stage: str) -> None:
+        """Refuse data whose tokens the model has no vectors for."""
+        super().setup(stage)
+        tokenizer = getattr(self._datamodule(), "tokenizer", None)
+        vectors = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+        if tokenizer is not None and vectors is not None and len(tokenizer) > vectors:
+            given = f"{len(tokenizer)} of them in {self.identity['backbone']['name']!r}"
+            fix = "use the tokenizer and the config.json that belong to the weights"
+            raise InputError("model.backbone", f"a tokenizer of at most {vectors} tokens", given, fix)
+
     def on_fit_start(self) -> None:
-        """Put the backbone's own dropout into training mode, wherever it comes from."""
+        """Put the backbone's own dropout into training mode, wherever it comes from, and say which head is new."""
         check_precision(str(self.trainer.precision))
+        if self.trainer.ckpt_path is None:
+            say_replaced_head(self.model, str(self.identity["backbone"]["name"]))
         self.model.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -250,8 +266,11 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
 
     def _facts_of_data(self) -> dict[str, Any]:
         """Where the data cuts its rows and what its prompts are, so that whoever predicts later does the same."""
-        data = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
+        data = self._datamodule()
         return {"limits": dict(getattr(data, "input_limits", {})), "text_form": dict(getattr(data, "text_form", {}))}
+
+    def _datamodule(self) -> object:
+        return getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
 
     def _say_if_uncalled(self) -> None:
         """Say once which adapted layers nothing has reached."""
@@ -260,14 +279,14 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         if names:
             rank_zero_info(f"Adapters that no forward has reached, and that learn nothing: {', '.join(names)}.")
 
-    @staticmethod
-    def _check(learning_rate: float, weight_decay: float, eval_rows: int) -> None:
-        if not learning_rate > 0:
-            raise InputError("model.learning_rate", "above 0", learning_rate, "the paper uses 4e-4")
-        if not weight_decay >= 0:
-            raise InputError("model.weight_decay", "0 or more", weight_decay, "0 switches it off")
-        if eval_rows < 1:
-            raise InputError("model.eval_rows", "at least 1", eval_rows, "256 fits most machines")
+
+def _check_rates(learning_rate: float, weight_decay: float, tolerance: float) -> None:
+    if not 0 < learning_rate <= 100:
+        raise InputError("model.learning_rate", "above 0 and at most 100", learning_rate, "the paper uses 4e-4")
+    if not 0 <= weight_decay <= 1000:
+        raise InputError("model.weight_decay", "from 0 to 1000", weight_decay, "0 switches it off")
+    if not 0 <= tolerance <= 1:
+        raise InputError("model.tolerance", "from 0 to 1", tolerance, "0.01 allows 1 % relative")
 
 
 def check_precision(precision: str) -> None:

@@ -69,6 +69,8 @@ class ClassificationModule(EveryRankModule):
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, Any]]:
         """One record a row: its index, and for each asked rank the probabilities or the score.
 
+        There is no label, None, where logits are not finite.
+
         Rows that have a `rank` of their own are predicted at that one, together in one forward.
         """
         records: list[dict[str, Any]] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
@@ -93,7 +95,7 @@ class ClassificationModule(EveryRankModule):
         if self.task.is_regression:
             return {"score": float(row)}
         probabilities = torch.softmax(row, -1).tolist()
-        label = self.task.labels[int(row.argmax())]
+        label = self.task.labels[int(row.argmax())] if row.isfinite().all() else None
         return {"label": label, "probabilities": dict(zip(self.task.labels, probabilities, strict=True))}
 
 

@@ -1,6 +1,8 @@
 """Evaluation at every rank in one pass over the data: what is counted of a batch, and what the figures are."""
 
+import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal, cast
 
@@ -108,12 +110,13 @@ class EveryRankEvaluation(StackedRanks):
 
     def _finish(self, stage: Stage) -> None:
         share_findings(rank_state(self.model).row_checks)
-        self.outcomes = self.take_outcomes()
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
-            for name, value in self.figures(rank).items():
+            for name, value in believable(self.figures(rank)).items():
                 table.setdefault(name, {})[rank] = value
         self.results = table
+        losses, outcomes = table.get("loss", {}).values(), self.take_outcomes()
+        self.outcomes = outcomes if all(math.isfinite(loss) for loss in losses) else None
         for name, by_rank in table.items():
             summary = self.summary(name)
             for rank, value in by_rank.items():
@@ -121,8 +124,8 @@ class EveryRankEvaluation(StackedRanks):
             self._log(f"{stage}/{name}/mean", summary.mean)
             self._log(f"{stage}/{name}/aurac", summary.aurac)
             if stage == "val":  # a rank is chosen on validation data, never on what is reported
-                self._log(f"{stage}/{name}/best_rank", float(summary.best_rank))
-                self._log(f"{stage}/{name}/chosen_rank", float(summary.chosen_rank))
+                self._log(f"{stage}/{name}/best_rank", _or_nan(summary.best_rank))
+                self._log(f"{stage}/{name}/chosen_rank", _or_nan(summary.chosen_rank))
 
     def _metric(self, rank: int) -> Metric:
         return cast(Metric, self.metrics[str(rank)])
@@ -132,3 +135,18 @@ class EveryRankEvaluation(StackedRanks):
 
     def _log(self, name: str, value: float) -> None:
         self.log(name, value, add_dataloader_idx=False)  # the same in every process already
+
+
+def believable(figures: Mapping[str, float]) -> dict[str, float]:
+    """One rank's metrics; none of them is a number where the loss is not finite, for a class or text came of no logits.
+
+    >>> believable({"accuracy": 0.5, "loss": float("inf")})
+    {'accuracy': nan, 'loss': inf}
+    """
+    if math.isfinite(figures.get("loss", 0.0)):
+        return dict(figures)
+    return {name: value if name == "loss" else math.nan for name, value in figures.items()}
+
+
+def _or_nan(rank: int | None) -> float:
+    return math.nan if rank is None else float(rank)

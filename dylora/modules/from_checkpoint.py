@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import yaml  # type: ignore[import-untyped]
 from lightning.pytorch import LightningModule
 from typing_extensions import override
 
@@ -13,6 +12,7 @@ from dylora.errors import InputError
 from dylora.runs.checkpoints import KEY, read_checkpoint
 from dylora.runs.folders import CONFIG
 from dylora.runs.options import CLASS, OPTIONS, RecordsOptions, class_at, rebuilt
+from dylora.runs.yaml_text import read_yaml
 
 MODULE = "module"
 """Where a checkpoint's entry says how its module was made."""
@@ -90,9 +90,10 @@ def _of_run(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What the configuration of a checkpoint's run says of its module."""
     file = path.parent.parent / CONFIG
     try:
-        model = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("model")
-    except (OSError, yaml.YAMLError):
-        model = None
+        content = read_yaml(file, "checkpoint_path")
+    except InputError:
+        content = None
+    model = content.get("model") if isinstance(content, Mapping) else None
     if not isinstance(model, Mapping) or CLASS not in model:
         given = f"format {entry.get('format')}, without a {CONFIG} of today's form at {str(file)!r}"
         fix = "put its run's config.yaml there, or train again"

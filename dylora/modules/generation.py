@@ -19,7 +19,7 @@ from dylora.backbones.quantization import Quantization
 from dylora.data.completion import IGNORED
 from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
-from dylora.decoding import PresetName, end_token_ids, generate_at_ranks, preset, text_of
+from dylora.decoding import PresetName, end_token_ids, generate_at_own_ranks, generate_at_ranks, preset, text_of
 from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
@@ -29,7 +29,9 @@ from dylora.modules.generated_text import show_texts
 from dylora.modules.labelled_tokens import LabelledTokens
 from dylora.modules.packed_batch import check_packed
 from dylora.modules.stacked_ranks import Batch
+from dylora.modules.text_outcomes import text_outcomes
 from dylora.modules.text_scores import item_score, score_names, score_texts
+from dylora.rank_curve.kept import KeptOutcomes
 from dylora.rank_curve.table import shown_ranks
 
 Record = dict[str, Any]
@@ -78,6 +80,9 @@ class GenerationModule(EveryRankModule):
         sampling_seed: Seed of the sampling, 0 or larger.
         quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
             the adapters keep fp32. Merging is not possible then.
+        monitor: The metric that rank curves, checkpoints and the chosen rank go by: `perplexity` (also for null),
+            `token_accuracy`, `loss` or one of the data set's scores. A score needs texts of the validation split,
+            `data.generate_examples` of them.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -89,7 +94,6 @@ class GenerationModule(EveryRankModule):
 
     kind: ClassVar[str] = "texts"
 
-    monitor = "perplexity"
     outcome_kind = "tokens"
 
     def __init__(
@@ -110,6 +114,7 @@ class GenerationModule(EveryRankModule):
         top_p: float | None = None,
         sampling_seed: int | None = None,
         quantization: Quantization | None = None,
+        monitor: str | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         if not 0 <= label_smoothing < 1:
@@ -119,6 +124,10 @@ class GenerationModule(EveryRankModule):
         changes |= {"no_repeat_ngram_size": no_repeat_ngram_size, "sampling_seed": sampling_seed}
         self.decoding = preset(decoding or _protocol(task), **changes, temperature=temperature, top_p=top_p)
         self.metric_names = (*_PREDICTED, *score_names(task))
+        if monitor not in (None, *self.metric_names, "loss"):
+            allowed = f"a metric of the data ({', '.join(self.metric_names)}) or loss"
+            raise InputError("model.monitor", allowed, repr(monitor), "choose one of them")
+        self.monitor = monitor or "perplexity"
         super().__init__(
             load_generator(backbone, gguf_file, quantization),
             backbone,
@@ -217,6 +226,25 @@ class GenerationModule(EveryRankModule):
                 yield rank, [text_of(tokenizer, tokens, self._is_one_paragraph) for tokens in rows_of_rank]
         self._say_if_refuted()
 
+    def texts_at_own_ranks(self, batch: Batch) -> list[str]:
+        """Generated texts of a batch of prompts with a `rank` (rows,) each, in one call where the model can do that.
+
+        Raises:
+            InputError: As for `texts_at_ranks`, and if a rank is none that the adapter is trained at.
+        """
+        tokenizer = self._data.tokenizer
+        written = generate_at_own_ranks(
+            self.model,
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch["rank"],
+            self.decoding,
+            self._end_ids,
+            cast(int, tokenizer.pad_token_id),
+        )
+        self._say_if_refuted()
+        return [text_of(tokenizer, tokens, self._is_one_paragraph) for tokens in written]
+
     def count(self, batch: Batch, split: int) -> None:
         """Predict a batch with labels, or generate from a batch of prompts, at every rank."""
         if "labels" in batch:
@@ -240,6 +268,26 @@ class GenerationModule(EveryRankModule):
             return cast(dict[str, float], predicted)
         self.predictions[rank] = sorted(records, key=lambda record: cast(int, record["index"]))
         return {**predicted, **self._scores(rank)}
+
+    @override
+    def take_outcomes(self) -> KeptOutcomes | None:
+        """What was kept of the predicted tokens or, where a score is monitored, of the written texts."""
+        if self.monitor not in score_names(self.task):
+            return super().take_outcomes()
+        return text_outcomes(self.task, self.monitor, self.predictions, self._data.items(self._split))
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        """As for every module.
+
+        Raises:
+            InputError: If the monitored score could not be counted.
+        """
+        super().on_validation_epoch_end()
+        if self.monitor in score_names(self.task) and self.monitor not in self.results:
+            allowed = f"one of the metrics of this evaluation ({', '.join(self.results)})"
+            fix = "choose one, or give the score what it needs: data.generate_examples above 0, references, its extra"
+            raise InputError("model.monitor", allowed, self.monitor, fix)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the texts of the evaluation before."""
@@ -281,8 +329,13 @@ class GenerationModule(EveryRankModule):
         return {f"rank_{rank}": self.records(rank) for rank in self.predictions}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Record]:
-        """One record a row: its index, and the text at each asked rank."""
+        """One record a row: its index, and the text at each asked rank; of rows with a `rank` at that one alone."""
         records: list[Record] = [{"index": int(index), "ranks": {}} for index in batch["index"]]
+        if "rank" in batch:
+            pairs = zip(batch["rank"].tolist(), self.texts_at_own_ranks(batch), strict=True)
+            for record, (rank, text) in zip(records, pairs, strict=True):
+                record["ranks"][str(rank)] = {"text": text}
+            return records
         for rank, texts in self.texts_at_ranks(batch):
             for record, text in zip(records, texts, strict=True):
                 record["ranks"][str(rank)] = {"text": text}

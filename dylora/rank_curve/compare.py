@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dylora.rank_curve.intervals import Interval, bootstrap, unseen
+from dylora.rank_curve.intervals import Interval, bootstrap, differences, unseen
 from dylora.rank_curve.kept import KeptOutcomes, beside
 
 
@@ -45,16 +45,15 @@ def compare(
     """
     result = bootstrap(beside(first, second), resamples)
     count, sign = len(first.ranks), 1 if higher_is_better else -1
-    values = sign * (result.values[count:] - result.values[:count])
+    paired = differences(result, result.ranks[count:], result.ranks[:count], confidence)
+    gains = dict(zip(second.ranks, (each if sign > 0 else _negative(each) for each in paired), strict=True))
     draws = sign * (result.draws[:, count:] - result.draws[:, :count])
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    margins = unseen(result.outcomes)[range(count), range(count, 2 * count)]
-    low, high = np.quantile(draws, tails, axis=0)
-    gains = {
-        rank: Interval(*map(float, row))
-        for rank, *row in zip(second.ranks, values, low - margins, high + margins, strict=True)
-    }
-    mean_low, mean_high = np.quantile(draws.mean(1), tails)
-    margin = float(margins.mean())
-    mean = Interval(float(values.mean()), float(mean_low) - margin, float(mean_high) + margin)
+    low, high = np.quantile(draws.mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    margin = float(unseen(result.outcomes)[range(count), range(count, 2 * count)].mean())
+    value = float(np.mean([each.value for each in gains.values()]))
+    mean = Interval(value, float(low) - margin, float(high) + margin)
     return Comparison(dict(zip(second.ranks, result.values[count:].tolist(), strict=True)), gains, mean)
+
+
+def _negative(interval: Interval) -> Interval:
+    return Interval(-interval.value, -interval.high, -interval.low)

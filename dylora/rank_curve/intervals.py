@@ -5,6 +5,7 @@ resample is a row of weights, so that many are one matrix product, and intervals
 of all ranks at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy import ndarray
 
 from dylora.errors import InputError
 from dylora.rank_curve.outcomes import Outcomes
+from dylora.rank_curve.seeds import common_deviations, seed_error, simultaneous
 
 _BLOCK = 2**22  # weights held at a time, 32 MB
 _CACHED = 2**16  # weights drawn at a time; they stay in a core's cache
@@ -47,12 +49,16 @@ class Bootstrap:
         values: (ranks,); on all examples, the mean over the seeds.
         draws: (resamples, ranks); likewise on each resample, the same examples at every rank.
         outcomes: What it was made of.
+        largest: (resamples,); of several seeds what `simultaneous` gives, else None.
+        size: (ranks, ranks); likewise.
     """
 
     ranks: tuple[int, ...]
     values: Float[ndarray, " ranks"]
     draws: Float[ndarray, "resamples ranks"] = field(repr=False)
     outcomes: Outcomes = field(repr=False)
+    largest: Float[ndarray, " resamples"] | None = field(default=None, repr=False)
+    size: Float[ndarray, "ranks ranks"] | None = field(default=None, repr=False)
 
 
 def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Bootstrap:
@@ -60,8 +66,10 @@ def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Boots
 
     Every resample draws as many examples as there are, with replacement, the same for all ranks and seeds. To each is
     added a draw of the error of the mean over the S seeds: a multivariate t with S - 1 degrees of freedom and the
-    seeds' covariance / S, since resampling so few seeds would give intervals that are far too short. What is inferred
-    is then the mean over all seeds of the same training; with one seed it is this adapter alone.
+    seeds' covariance / S, since resampling so few seeds would give intervals that are far too short. The examples'
+    noise that each seed has for itself is in that covariance already, so only what the seeds have in common of it
+    stays in the resamples (see `common_deviations`). What is inferred is then the mean over all seeds of the same
+    training; with one seed it is this adapter alone.
 
     Args:
         outcomes: What each example contributed at each rank.
@@ -78,10 +86,14 @@ def bootstrap(outcomes: Outcomes, resamples: int = 2000, seed: int = 0) -> Boots
     of_seeds = outcomes.values(np.ones((1, n)))[0]  # (seeds, ranks)
     rows = max(1, _BLOCK // n)
     sizes = [min(rows, resamples - begin) for begin in range(0, resamples, rows)]
-    draws = [outcomes.values(_resampled(n, size, generator)).mean(1) for size in sizes]
-    return Bootstrap(
-        outcomes.ranks, of_seeds.mean(0), np.concatenate(draws) + _seed_error(of_seeds, resamples, generator), outcomes
-    )
+    drawn = np.concatenate([outcomes.values(resampled(n, size, generator)) for size in sizes])
+    values = of_seeds.mean(0)
+    if len(of_seeds) == 1:
+        return Bootstrap(outcomes.ranks, values, drawn[:, 0], outcomes)
+    common = common_deviations(drawn - of_seeds)
+    draws = values + common + seed_error(of_seeds, resamples, generator)
+    largest, size = simultaneous(common, of_seeds, generator)
+    return Bootstrap(outcomes.ranks, values, draws, outcomes, largest, size)
 
 
 def intervals(result: Bootstrap, confidence: float = 0.95) -> dict[int, Interval]:
@@ -95,25 +107,23 @@ def intervals(result: Bootstrap, confidence: float = 0.95) -> dict[int, Interval
     return _named(result.ranks, result.values, low, high)
 
 
-def differences(result: Bootstrap, reference: int, confidence: float = 0.95) -> dict[int, Interval]:
-    """Each rank's metric minus that of a rank fixed beforehand, paired, each interval for itself.
+def differences(
+    result: Bootstrap, ranks: Sequence[int], references: Sequence[int], confidence: float = 0.95
+) -> list[Interval]:
+    """Of each pair the metric at a rank minus that at its reference, paired, each interval for itself.
 
     Not for a reference that was chosen by its value: use `differences_to_best`.
 
     Args:
         result: What `bootstrap` gave.
-        reference: One of the ranks.
+        ranks: Ranks of the result.
+        references: As many, fixed beforehand.
         confidence: Between 0 and 1.
-
-    Raises:
-        InputError: If the reference is none of the ranks.
     """
-    if reference not in result.ranks:
-        raise InputError("reference", f"one of {list(result.ranks)}", reference, "choose one of them")
-    place = result.ranks.index(reference)
-    low, high = _percentiles(result.draws - result.draws[:, [place]], confidence)
-    margin = unseen(result.outcomes)[place]
-    return _named(result.ranks, result.values - result.values[place], low - margin, high + margin)
+    ours, theirs = ([result.ranks.index(rank) for rank in some] for some in (ranks, references))
+    low, high = _percentiles(result.draws[:, ours] - result.draws[:, theirs], confidence)
+    values, margin = result.values[ours] - result.values[theirs], unseen(result.outcomes)[ours, theirs]
+    return [Interval(*map(float, row)) for row in zip(values, low - margin, high + margin, strict=True)]
 
 
 def differences_to_best(result: Bootstrap, best: int, confidence: float = 0.95) -> dict[int, Interval]:
@@ -127,17 +137,25 @@ def differences_to_best(result: Bootstrap, best: int, confidence: float = 0.95) 
         best: The rank that came out best.
         confidence: Between 0 and 1.
     """
-    count = len(result.ranks)
-    deviations = result.draws - result.values
-    largest = np.zeros(len(deviations))
-    for i in range(count - 1):
-        paired, _ = standardised(deviations[:, i + 1 :] - deviations[:, [i]])
-        largest = np.maximum(largest, np.abs(paired).max(1))
     place = result.ranks.index(best)
-    _, size = standardised(deviations - deviations[:, [place]])
     values = result.values - result.values[place]
+    if result.largest is None or result.size is None:
+        largest, size = _simultaneous(result, place)
+    else:
+        largest, size = result.largest, result.size[place]
     width = np.quantile(largest, confidence) * size + unseen(result.outcomes)[place]
     return _named(result.ranks, values, values - width, values + width)
+
+
+def _simultaneous(result: Bootstrap, place: int) -> tuple[Float[ndarray, " resamples"], Float[ndarray, " ranks"]]:
+    """Of one seed, the largest standardised deviation over all pairs of ranks, and the sizes of those with one rank."""
+    deviations = result.draws - result.values
+    largest = np.zeros(len(deviations))
+    for i in range(len(result.ranks) - 1):
+        paired, _ = standardised(deviations[:, i + 1 :] - deviations[:, [i]])
+        largest = np.maximum(largest, np.abs(paired).max(1))
+    _, size = standardised(deviations - deviations[:, [place]])
+    return largest, size
 
 
 def unseen(outcomes: Outcomes) -> Float[ndarray, "ranks ranks"]:
@@ -153,6 +171,17 @@ def unseen(outcomes: Outcomes) -> Float[ndarray, "ranks ranks"]:
     return np.where(few, _RULE_OF_THREE * np.maximum(unit[:, None], unit), 0.0)
 
 
+def resampled(n: int, resamples: int, generator: np.random.Generator) -> Float[ndarray, "resamples n"]:
+    """How often each of n examples is drawn, with replacement, by each resample of n draws."""
+    weights = np.empty((resamples, n))
+    rows = max(1, _CACHED // n)
+    for begin in range(0, resamples, rows):
+        count = min(rows, resamples - begin)
+        drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        weights[begin : begin + count] = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
+    return weights
+
+
 def standardised(deviations: ndarray) -> tuple[ndarray, ndarray]:
     """Deviations made comparable, and their size: the mean without sign, which heavy tails leave finite.
 
@@ -164,28 +193,6 @@ def standardised(deviations: ndarray) -> tuple[ndarray, ndarray]:
     """
     size = np.abs(deviations).mean(0)
     return deviations / np.where(size > 0, size, 1.0), size
-
-
-def _resampled(n: int, resamples: int, generator: np.random.Generator) -> Float[ndarray, "resamples n"]:
-    """How often each of n examples is drawn."""
-    weights = np.empty((resamples, n))
-    rows = max(1, _CACHED // n)
-    for begin in range(0, resamples, rows):
-        count = min(rows, resamples - begin)
-        drawn = generator.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
-        weights[begin : begin + count] = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
-    return weights
-
-
-def _seed_error(
-    of_seeds: Float[ndarray, "seeds ranks"], resamples: int, generator: np.random.Generator
-) -> Float[ndarray, "resamples ranks"]:
-    seeds = len(of_seeds)
-    if seeds == 1:
-        return np.zeros((resamples, of_seeds.shape[1]))
-    centred = (of_seeds - of_seeds.mean(0)) / np.sqrt(seeds * (seeds - 1))
-    normal = generator.standard_normal((resamples, seeds)) @ centred
-    return np.asarray(normal * np.sqrt((seeds - 1) / generator.chisquare(seeds - 1, size=(resamples, 1))))
 
 
 def _percentiles(

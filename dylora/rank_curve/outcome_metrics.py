@@ -105,14 +105,28 @@ def token_outcomes(metric: str, ranks: Sequence[int], rows: Float[ndarray, "seed
     return Sums(tuple(ranks), statistics, _perplexity if metric == "perplexity" else _ratio)
 
 
-def bleu_outcomes(ranks: Sequence[int], counts: Float[ndarray, "seeds ranks examples 10"]) -> Outcomes:
+def bleu_outcomes(
+    ranks: Sequence[int], counts: Float[ndarray, "seeds ranks examples 10"], as_in_e2e: bool = False
+) -> Outcomes:
     """Outcomes of generated texts for corpus BLEU.
 
     Args:
         ranks: The ranks, ascending.
-        counts: What `dylora.metrics.nlg.bleu.item_counts` gives for the texts of each rank.
+        counts: What `dylora.metrics.nlg.bleu.item_counts` (or another of its item counts) gives for each rank's texts.
+        as_in_e2e: Whether they are those of `e2e_item_counts`, and BLEU is that of the E2E script.
     """
-    return Sums(tuple(ranks), np.moveaxis(counts, 2, 0).astype(float), bleu)
+    return Sums(tuple(ranks), np.moveaxis(counts, 2, 0).astype(float), e2e_bleu if as_in_e2e else bleu)
+
+
+def mean_outcomes(ranks: Sequence[int], scores: Float[ndarray, "seeds ranks examples"]) -> Outcomes:
+    """Outcomes for a metric that is the mean of a score of each example, such as ROUGE-L.
+
+    Args:
+        ranks: The ranks, ascending.
+        scores: The scores.
+    """
+    each = np.moveaxis(scores, -1, 0).astype(float)
+    return Sums(tuple(ranks), np.stack([each, np.ones_like(each)], -1), _ratio)
 
 
 def pearson(sums: Sum) -> Value:
@@ -134,6 +148,13 @@ def bleu(sums: Sum) -> Value:
     logs = np.log(np.where(precisions > 0, precisions, 1.0)).mean(-1)
     brevity = np.minimum(0.0, 1 - _divided(closest, ours))
     return np.where(missing, 0.0, np.exp(logs + brevity))
+
+
+def e2e_bleu(sums: Sum) -> Value:
+    """Corpus BLEU of the E2E script, 0..1, from sums as of `bleu`: no match counts as 1e-15, no n-gram as 1e-9."""
+    hits, possible, ours, closest = sums[..., :4], sums[..., 4:8], sums[..., 8], sums[..., 9]
+    logs = np.log(np.maximum(hits, 1e-15) / np.maximum(possible, 1e-9)).mean(-1)
+    return np.asarray(np.exp(logs + np.minimum(0.0, 1 - _divided(closest, ours))))
 
 
 def _ratio(sums: Sum) -> Value:

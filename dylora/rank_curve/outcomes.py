@@ -129,36 +129,6 @@ class Spearman:
         return np.zeros(len(self.ranks))
 
 
-@dataclass(frozen=True)
-class Recomputed:
-    """Any other metric of the whole sample, computed anew for every resample; as slow as the metric is.
-
-    Attributes:
-        ranks: The ranks, ascending.
-        examples: Number of examples.
-        metric: From a seed's place, a rank and the indices of examples (with repeats) to the value.
-        seeds: Number of training seeds.
-    """
-
-    ranks: tuple[int, ...]
-    examples: int
-    metric: Callable[[int, int, Int[ndarray, " drawn"]], float]
-    seeds: int = 1
-
-    def values(self, weights: Weights) -> Values:
-        """One call for each resample, seed and rank."""
-        drawn = [np.repeat(np.arange(self.examples), row.astype(np.int64)) for row in weights]
-        return np.array([[[self.metric(s, r, i) for r in self.ranks] for s in range(self.seeds)] for i in drawn])
-
-    def differing(self) -> Int[ndarray, "ranks ranks"]:
-        """Not known here: taken as all."""
-        return np.full((len(self.ranks), len(self.ranks)), self.examples)
-
-    def one_example(self) -> Float[ndarray, " ranks"]:
-        """Not known here."""
-        return np.zeros(len(self.ranks))
-
-
 class _Ranker:
     """Ranks of the examples of a resample, by the order of the values in the whole sample."""
 

@@ -1,6 +1,7 @@
 """Pictures of the metric over ranks and epochs."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.summary import RankSummary
+from dylora.whole_files import whole_file
 
 
 def draw_rank_curve(
@@ -35,16 +37,22 @@ def draw_rank_curve(
             ranks, low, high, color="#2b5c8a", alpha=0.15, linewidth=0, label="95 % interval of each rank"
         )
     chosen = summary.chosen_rank if choice is None else choice.rank
-    axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
-    is_right = ranks.index(chosen) > len(ranks) / 2  # its words would leave the picture
-    place: dict[str, Any] = {"xytext": (-10 if is_right else 8, -16), "ha": "right" if is_right else "left"}
-    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), textcoords="offset points", **place)
+    if chosen is not None:
+        _mark(axes, chosen, values)
     axes.set(xlabel="rank", ylabel=metric, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.25)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower right")
     return figure
+
+
+def _mark(axes: Any, chosen: int, values: Mapping[int, float]) -> None:  # noqa: ANN401 (matplotlib's)
+    """Mark the chosen rank, in words too."""
+    axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
+    is_right = sorted(values).index(chosen) > len(values) / 2  # its words would leave the picture
+    place: dict[str, Any] = {"xytext": (-10 if is_right else 8, -16), "ha": "right" if is_right else "left"}
+    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), textcoords="offset points", **place)
 
 
 def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str) -> Figure:
@@ -65,6 +73,12 @@ def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str
     axes.yaxis.set_major_formatter(lambda value, _: str(int(value) + 1))
     figure.colorbar(image, label=metric)
     return figure
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a picture, whole or not at all, in the format that the path's ending names."""
+    with whole_file(path) as file:
+        figure.savefig(file, format=path.suffix.removeprefix("."))
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -15,16 +15,16 @@ class RankSummary:
     Attributes:
         mean: Mean over the ranks.
         aurac: Area under the curve; see `aurac`.
-        best_rank: The rank of the best value, the smallest of several.
+        best_rank: The rank of the best value, the smallest of several; None where no value is a number.
         best: That value.
-        chosen_rank: The smallest rank within the tolerance of the best value.
+        chosen_rank: The smallest rank within the tolerance of the best value; None where no value is a number.
     """
 
     mean: float
     aurac: float
-    best_rank: int
+    best_rank: int | None
     best: float
-    chosen_rank: int
+    chosen_rank: int | None
 
 
 def aurac(values: Mapping[int, float]) -> float:
@@ -47,22 +47,24 @@ def summarise(values: Mapping[int, float], tolerance: float = 0.01, higher_is_be
     """Summarise a rank-metric curve.
 
     Args:
-        values: The metric at each rank; a value that is not a number counts as the worst.
+        values: The metric at each rank; a value that is not a number counts as the worst and is never chosen.
         tolerance: How far, relative to the best value, the chosen rank may lie behind it; 0.01 is 1 %.
         higher_is_better: The direction of the metric.
 
     Raises:
-        InputError: If the tolerance is negative.
+        InputError: If the tolerance is negative or not a number.
 
     >>> summarise({1: 0.80, 2: 0.894, 3: 0.90}).chosen_rank
     2
     """
-    if tolerance < 0:
+    if not 0 <= tolerance < math.inf:
         raise InputError("tolerance", "0 or more", tolerance, "0.01 allows 1 % relative")
     sign = 1 if higher_is_better else -1
-    merit = {rank: -math.inf if math.isnan(value) else sign * value for rank, value in sorted(values.items())}
+    mean = sum(values.values()) / len(values)
+    merit = {rank: sign * value for rank, value in sorted(values.items()) if not math.isnan(value)}
+    if not merit:
+        return RankSummary(mean, aurac(values), None, math.nan, None)
     best_rank = max(merit, key=merit.__getitem__)
     enough = merit[best_rank] - tolerance * abs(merit[best_rank])
     chosen = next((rank for rank, value in merit.items() if value >= enough), best_rank)
-    mean = sum(values.values()) / len(values)
     return RankSummary(mean, aurac(values), best_rank, values[best_rank], chosen)

@@ -23,7 +23,12 @@ def table_header(first: str, ranks: Sequence[int], has_choice: bool = True, widt
 
 
 def table_row(
-    first: str, values: Mapping[int, float], summary: RankSummary, has_choice: bool = True, width: int = 12
+    first: str,
+    values: Mapping[int, float],
+    summary: RankSummary,
+    has_choice: bool = True,
+    width: int = 12,
+    chosen: str | None = None,
 ) -> str:
     """One row: the metric at every rank (at most 16 of them) and, of several, its mean, the best and the chosen one.
 
@@ -33,6 +38,7 @@ def table_row(
         summary: Of these values.
         has_choice: Whether to show the best and the chosen rank; not for test data, where no rank is chosen.
         width: Characters of the first column.
+        chosen: What stands as the chosen rank; None for that of the summary, which goes by the figures alone.
 
     >>> from dylora.rank_curve.summary import summarise
     >>> values = {1: 0.8, 2: 0.9}
@@ -40,7 +46,9 @@ def table_row(
     'epoch 1       0.8000  0.9000    0.8500     2       2'
     """
     cells = [f"{_number(values[rank], 7):>8}" for rank in shown_ranks(sorted(values))]
-    choice = f"{summary.best_rank:>6}{summary.chosen_rank:>8}" if has_choice else ""
+    evidence = summary.chosen_rank if chosen is None else chosen
+    best, shown = ("-" if rank is None else rank for rank in (summary.best_rank, evidence))
+    choice = f"{best:>6}{shown:>8}" if has_choice else ""
     words = f"{_number(summary.mean, 9):>10}{choice}" if len(values) > 1 else ""
     return f"{first:<{width}}{''.join(cells)}{words}"
 

@@ -8,6 +8,7 @@ from typing import Literal
 from dylora.rank_curve.direction import higher_is_better, printed_scale
 from dylora.rank_curve.summary import aurac
 from dylora.report.results import Result, groups
+from dylora.runs.folders import cut_file
 
 Pick = int | Literal["mean", "aurac", "best", "full"]
 """Which figure of a curve: that of a rank, the mean or the area over the ranks, the best rank's, the only one."""
@@ -38,6 +39,7 @@ class Curves:
         monitor: The metric that the runs go by.
         by_metric: A metric, then a seed, then a rank, then the value on the paper's scale.
         seconds: Time of each seed's training; of a system trained once per rank, that of each rank.
+        runs: The runs of each seed; of a system trained once per rank, one for each rank.
     """
 
     system: str
@@ -47,6 +49,7 @@ class Curves:
     monitor: str
     by_metric: dict[str, dict[int, dict[int, float]]] = field(default_factory=dict)
     seconds: dict[int, dict[int, float]] = field(default_factory=dict)
+    runs: dict[int, list[Result]] = field(default_factory=dict)
 
     def ranks(self, metric: str) -> list[int]:
         """All ranks that any seed has."""
@@ -121,11 +124,21 @@ def build_curves(results: Sequence[Result]) -> tuple[list[Curves], list[str]]:
 
 def without_repeats(curves: Sequence[Curves]) -> list[Curves]:
     """Leave out a training run's own figures where a cut has the same ones: that of its own scaling."""
-    return [c for c in curves if c.cut or not any(_is_same(c, other) for other in curves if other.cut)]
+    return [c for c in curves if c.cut or not any(is_same(c, other) for other in curves if other.cut)]
 
 
-def _is_same(own: Curves, cut: Curves) -> bool:
-    """Whether no printed digit tells the two apart."""
+def without_aliases(curves: Sequence[Curves]) -> list[Curves]:
+    """Leave out a run's own figures under the name of its scaling, where that cut was not evaluated by itself."""
+    own = [c for c in curves if not c.cut]
+    return [c for c in curves if not c.cut or _was_evaluated(c) or not any(is_same(each, c) for each in own)]
+
+
+def _was_evaluated(curves: Curves) -> bool:
+    return any(cut_file(run.folder, curves.cut).is_file() for runs in curves.runs.values() for run in runs)
+
+
+def is_same(own: Curves, cut: Curves) -> bool:
+    """Whether no printed digit tells a training run's own figures and those of a cut of it apart."""
     if (own.system, own.task) != (cut.system, cut.task):
         return False
     ours, theirs = own.by_metric.get(own.monitor, {}), cut.by_metric.get(own.monitor, {})
@@ -136,6 +149,7 @@ def _is_same(own: Curves, cut: Curves) -> bool:
 
 def _add(curves: Curves, result: Result, cut: str) -> None:
     seed = result.record.seed
+    curves.runs.setdefault(seed, []).append(result)
     curves.seconds.setdefault(seed, {})[result.record.rank or 0] = result.record.seconds
     for metric, values in result.figures.get(cut, {}).items():
         curve = curves.by_metric.setdefault(metric, {}).setdefault(seed, {})

@@ -5,17 +5,21 @@ from statistics import fmean
 from typing import Any
 
 from dylora.errors import InputError
+from dylora.rank_curve.summary import aurac
 from dylora.report.curves import Curves
 from dylora.report.results import groups
 from dylora.report.table import Cell, Table
 
 FIELDS = ("system", "task", "rank", "seed", "metric")
+_CURVE = ("task", "metric", "system", "seed")
 
 
 def pivot(curves: Sequence[Curves], by: str, metric: str | None = None) -> Table:
     """A table of the runs' figures.
 
-    Figures that share a cell are averaged within each seed first; mean and deviation are those over the seeds.
+    With the ranks alone across, their mean and the area under the curve stand behind them, of curves that have all
+    ranks of their task and metric. Figures that share a cell are averaged within each seed first; mean and deviation
+    are those over the seeds.
 
     Args:
         curves: The runs' rank curves.
@@ -30,7 +34,10 @@ def pivot(curves: Sequence[Curves], by: str, metric: str | None = None) -> Table
     if not records:
         known = ", ".join(sorted({name for c in curves for name in c.by_metric}))
         raise InputError("--metric", "a metric of the runs: " + known, repr(metric), "choose one of them")
-    columns = sorted({_key(record, across) for record in records})
+    columns: list[tuple[Any, ...]] = sorted({_key(record, across) for record in records})
+    if across == ["rank"] and len(columns) > 1:
+        records += _summaries(records)
+        columns += [("mean",), ("AURAC",)]
     table = Table("", [*map(str.title, down), *(" ".join(map(str, column)) for column in columns)], [], [])
     for row, same in groups(records, lambda record: _key(record, down)).items():
         cells = [_cell([record for record in same if _key(record, across) == column]) for column in columns]
@@ -66,6 +73,21 @@ def _records(curves: Sequence[Curves], metric: str | None, has_all: bool) -> lis
                 where = {"system": c.label, "task": c.task, "seed": seed, "metric": name}
                 records += [{**where, "rank": rank, "value": value} for rank, value in curve.items()]
     return records
+
+
+def _summaries(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mean over the ranks and the area of each curve that has all ranks that any on its task has."""
+    found = []
+    ranks = {
+        of: {r["rank"] for r in same} for of, same in groups(records, lambda r: _key(r, ("task", "metric"))).items()
+    }
+    for (*where, system, seed), same in groups(records, lambda r: _key(r, _CURVE)).items():
+        curve = {record["rank"]: record["value"] for record in same}
+        if len(curve) > 1 and curve.keys() == ranks[tuple(where)]:
+            about = dict(zip(_CURVE, (*where, system, seed), strict=True))
+            found += [{**about, "rank": "mean", "value": fmean(curve.values())}]
+            found += [{**about, "rank": "AURAC", "value": aurac(curve)}]
+    return found
 
 
 def _key(record: dict[str, Any], names: Sequence[str]) -> tuple[Any, ...]:

@@ -2,23 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from dylora.errors import InputError
 from dylora.report.curves import Curves
+from dylora.whole_files import check_writable, whole_file
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
 _MARKERS = "osD^vP*X"
+_MOST_ACROSS = 4
+_LINES = ("-", "--", ":")
+_BAND = "line: mean over the seeds; band: lowest to highest seed"
 
 
 def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
-    """A panel a task: for each system the mean over the seeds, and a band of one standard deviation around it.
+    """A panel a task: for each system the mean over the seeds, and a band from the lowest seed to the highest.
+
+    The background is white whatever is set elsewhere, so that it can be read on a dark page, too.
 
     Args:
         curves: The runs' rank curves.
@@ -33,9 +40,11 @@ def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
         raise InputError("--metric", "a metric of the runs: " + known, repr(metric), "choose one of them")
     tasks = list(dict.fromkeys(c.task for c in shown))
     labels = list(dict.fromkeys(c.label for c in shown))
-    figure = Figure(figsize=(0.6 + 5.2 * min(len(tasks), 4), 4.0 * -(-len(tasks) // 4) + 0.6), layout="constrained")
+    down = -(-len(tasks) // _MOST_ACROSS)
+    across = -(-len(tasks) // down)
+    figure = Figure(figsize=(0.6 + 5.2 * across, 4.0 * down + 0.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)  # not through pyplot: no display is asked for and no figure stays open
-    panels = figure.subplots(-(-len(tasks) // 4), min(len(tasks), 4), squeeze=False)
+    panels = figure.subplots(down, across, squeeze=False)
     for axes, task in zip(panels.flat, tasks, strict=False):
         for c in (c for c in shown if c.task == task):
             _draw(axes, c, metric or c.monitor, labels.index(c.label))
@@ -45,26 +54,36 @@ def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
     for axes in panels.flat[len(tasks) :]:
         axes.set_axis_off()
     handles = {label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=2 * min(len(tasks), 4), frameon=False
-    )
+    if any(axes.collections for axes in panels.flat):
+        handles[_BAND] = Patch(color="#808080", alpha=0.3, linewidth=0)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2 * across, frameon=False)
     return figure
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write the picture as PNG and as SVG, whatever the ending of the path.
+def new_pictures(path: Path) -> list[Path]:
+    """Where the picture goes, as PNG and as SVG, whatever the ending of the path.
 
     Raises:
-        InputError: If they cannot be written.
+        InputError: If one of them exists, or could not be written.
     """
     paths = [path.with_suffix(".png"), path.with_suffix(".svg")]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for written in paths:
-            figure.savefig(written, dpi=150)
-    except OSError as error:
-        given = f"{str(path)!r} ({error.strerror})"
-        raise InputError("--plot", "a file that can be written", given, "choose another place") from error
+    for found in paths:
+        if found.exists():
+            raise InputError("--plot", "a new file", f"{str(found)!r}, which exists", "choose another name")
+    check_writable("--plot", path.parent)
+    return paths
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write the picture as PNG and as SVG; nothing is written over.
+
+    Raises:
+        InputError: If one of them exists, or cannot be written.
+    """
+    paths = new_pictures(path)
+    for written in paths:
+        with whole_file(written) as file:
+            figure.savefig(file, dpi=150, format=written.suffix.removeprefix("."))
     return paths
 
 
@@ -76,8 +95,8 @@ def _draw(axes: Axes, curves: Curves, metric: str, number: int) -> None:
     if len(ranks) == 1:  # one figure for all ranks, such as that of full fine-tuning
         axes.axhline(means[0], color=colour, linestyle="--", label=curves.label)
         return
-    axes.plot(ranks, means, color=colour, marker=_MARKERS[number % len(_MARKERS)], markersize=4, label=curves.label)
-    spread = [stdev(values) if len(values) > 1 else 0.0 for values in seeds]
-    low = [mean - deviation for mean, deviation in zip(means, spread, strict=True)]
-    high = [mean + deviation for mean, deviation in zip(means, spread, strict=True)]
-    axes.fill_between(ranks, low, high, color=colour, alpha=0.15, linewidth=0)
+    line, marker = _LINES[number // len(_COLOURS) % len(_LINES)], _MARKERS[number % len(_MARKERS)]
+    axes.plot(ranks, means, line, color=colour, marker=marker, markersize=4, label=curves.label)
+    if any(len(values) > 1 for values in seeds):
+        low, high = [min(values) for values in seeds], [max(values) for values in seeds]
+        axes.fill_between(ranks, low, high, color=colour, alpha=0.15, linewidth=0)

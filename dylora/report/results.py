@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +29,7 @@ class Result:
         score: What its learning rate is judged by, higher is better for any metric.
         figures: Its figures, for each cut; those under the empty name are the training run's own, which are also
             those of the cut that is named as its scaling.
+        steps: The optimizer step of the weights that each cut's figures are of, where it is known.
     """
 
     record: RunRecord
@@ -36,6 +37,7 @@ class Result:
     monitor: str
     score: float
     figures: dict[str, Figures]
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 def read_results(
@@ -56,7 +58,7 @@ def read_results(
         InputError: If a folder holds no run, or one of another format.
     """
     places = _places(folders)
-    records = [(place, record) for place in places if (record := read_record(place)) is not None]
+    records = [(place, record) for place in places if (record := read_record(place)) is not None and not record.tunes]
     if table is not None:
         records = [pair for pair in records if pair[1].table == table] or records
     notes = [_why_not(record) for _, record in records if record.status != "finished"]
@@ -64,6 +66,24 @@ def read_results(
     results, tuned = _tuned(results) if rates == "best" else ([_named_by_rate(result) for result in results], [])
     results, doubled = _newest(results)
     return results, notes + tuned + doubled
+
+
+def read_tuning(folders: Sequence[Path], results: Sequence[Result]) -> list[Result]:
+    """The runs on held-out training rows in which the learning rates of results were chosen.
+
+    Args:
+        folders: Folders to search for `run.json`.
+        results: What they were chosen for.
+    """
+    chosen = {(r.record.system, r.record.task, r.record.rank, r.record.learning_rate) for r in results}
+    found = []
+    for place in _places(folders):
+        record = read_record(place)
+        if record is None or not record.tunes or record.status != "finished":
+            continue
+        if (record.system, record.task, record.rank, record.learning_rate) in chosen:
+            found.append(_result(place, record, "last"))
+    return found
 
 
 def _places(folders: Sequence[Path]) -> list[Path]:
@@ -82,13 +102,15 @@ def _result(place: Path, record: RunRecord, epoch: Epoch) -> Result:
     folder = place / (record.result or "")
     content = _read(folder / METRICS_FILE)
     try:
-        figures = {"": _figures(content[epoch]["metrics"])}
+        evaluated = {"": content[epoch]}
         for path in sorted((folder / "cuts").glob("*.json")):
             cut = _read(path)
-            figures[cut["cut"]] = _figures(cut["metrics"])
-        if len(figures) > 1:
-            figures.setdefault(_scaling(folder), _figures(content["last"]["metrics"]))
-        return Result(record, folder, content["metric"], tuning_score(record, content), figures)
+            evaluated[cut["cut"]] = cut
+        if len(evaluated) > 1:
+            evaluated.setdefault(_scaling(folder), content["last"])
+        figures = {cut: _figures(found["metrics"]) for cut, found in evaluated.items()}
+        steps = {cut: int(found["step"]) for cut, found in evaluated.items() if "step" in found}
+        return Result(record, folder, content["metric"], tuning_score(record, content), figures, steps)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _not_figures(folder / METRICS_FILE, f"one where {error!r} is missing or wrong") from error
 

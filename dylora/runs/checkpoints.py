@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 
 from dylora.errors import InputError
+from dylora.runs.checkpoint_content import fault_of
+from dylora.runs.digests import DIGESTS, differing
 
 FORMAT = 2
 _READABLE = (1, 2)  # format 1 does not say how its module was made
 KEY = "dylora"
+_noted: set[str] = set()  # files that were said to be without digests
 
 
 def identity(
@@ -73,8 +77,13 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Load a checkpoint of plain types; code in it is refused and not run.
 
+    It is compared with the digests that it holds. A file of an earlier version has none, which is noted; its zip
+    archive's checksums are verified in their place.
+
     Raises:
-        InputError: If the file is missing, truncated, of another kind, or holds anything but plain types.
+        InputError: If the file is missing, truncated, of another kind, or holds anything but plain types; if it has
+            changed since it was written; if a field of dylora's is missing or of another type; or if weights or moments
+            are NaN or infinite.
     """
     try:
         with warnings.catch_warnings():
@@ -88,11 +97,35 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             fix = "it was refused and nothing in it was run; use a checkpoint that fit wrote"
             raise InputError("--ckpt_path", "a checkpoint of plain types", given, fix) from error
         raise _unreadable(path) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # torch raises many kinds for a damaged file, IndexError and TypeError among them
         raise _unreadable(path) from error
     if not isinstance(checkpoint, dict):
         raise _unreadable(path)
+    try:
+        fault = _fault(checkpoint, Path(path))
+    except (RuntimeError, TypeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+        raise _unreadable(path) from error
+    if fault is not None:
+        fix = (
+            "it was damaged or changed after it was written: copy it again, or use another one, last.ckpt or best.ckpt"
+        )
+        raise InputError("--ckpt_path", "a whole checkpoint", f"{str(path)!r}, in which {fault}", fix)
     return checkpoint
+
+
+def _fault(checkpoint: dict[str, Any], path: Path) -> str | None:
+    """What is wrong with a checkpoint, in words; None if nothing is."""
+    if DIGESTS in checkpoint:
+        if found := differing(checkpoint):
+            return found
+    else:
+        with zipfile.ZipFile(path) as archive:
+            if (name := archive.testzip()) is not None:
+                return f"{name} is damaged"
+        if str(path) not in _noted:
+            _noted.add(str(path))
+            rank_zero_info(f"{path} holds no digests (an earlier version wrote it): damage is found in part only.")
+    return fault_of(checkpoint, checkpoint[KEY]) if KEY in checkpoint else None
 
 
 def _unreadable(path: str | Path) -> InputError:

@@ -2,15 +2,14 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.errors import InputError
+from dylora.runs.yaml_text import read_yaml
+from dylora.whole_files import write_whole
 
 ROOT = "logs"
 CONFIG = "config.yaml"
@@ -19,12 +18,28 @@ RUN_FILE = "run.json"
 """What a sweep writes into the place of each of its runs; the run's own folders lie below it."""
 
 
+def check_below(argument: str, name: str) -> None:
+    """Refuse a name that leads out of the folder that its own is put into.
+
+    Args:
+        argument: What gives the name.
+        name: The name, which may have folders in it.
+
+    Raises:
+        InputError: If it is empty, absolute, leads upwards or cannot be printed.
+    """
+    path = PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or not name.isprintable():
+        raise InputError(argument, "a name of a folder below the root", repr(name), "choose a name without .. and /")
+
+
 def new_run_folder(root: Path, name: str) -> Path:
     """Create `root/name/version_<n>` for the first n that is free; an existing run is never touched.
 
     Raises:
-        InputError: If the folder cannot be created.
+        InputError: If the folder cannot be created, or the name leads out of the root.
     """
+    check_below("data.name", name)
     number = 0
     try:
         while True:
@@ -42,11 +57,12 @@ def new_run_folder(root: Path, name: str) -> Path:
 
 
 def discard_run(folder: Path, is_refused: bool) -> None:
-    """Remove what a run that failed before its first checkpoint leaves, and the folder of its name if that is empty.
+    """Remove what a run that failed before its first checkpoint leaves, and the two folders around it if empty.
 
     Args:
         folder: As `new_run_folder` made it.
-        is_refused: Its input was wrong, so that its configuration is of no use: it goes, too.
+        is_refused: Its input was wrong, or it was interrupted before its first step, so that its configuration is of
+            no use: it goes, too.
     """
     with contextlib.suppress(OSError):
         if is_refused and not _checkpoints(folder):
@@ -54,6 +70,7 @@ def discard_run(folder: Path, is_refused: bool) -> None:
         else:
             folder.rmdir()
         folder.parent.rmdir()
+        folder.parent.parent.rmdir()
 
 
 def newest_run(root: Path) -> Path:
@@ -105,8 +122,10 @@ def checkpoint_of(run: Path) -> Path:
 def read_config(run: Path) -> Mapping[str, Any]:
     """The options that a run was made with, those of a class beside its `class_path`; empty if they are not there."""
     try:
-        content: Mapping[str, Any] = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")) or {}
-    except OSError:
+        content = read_yaml(run / CONFIG, "--config")
+    except InputError:
+        return {}
+    if not isinstance(content, Mapping):
         return {}
     return {key: _flat(value) for key, value in content.items()}
 
@@ -138,10 +157,7 @@ def free_path(path: Path) -> Path:
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
     """Write a JSON file at once: a reader finds the old content or the new one, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _newest(runs: list[Path]) -> Path:

@@ -1,7 +1,7 @@
 """Each example's outcome at each rank, as a run keeps it beside `rank_metrics.json`."""
 
-import os
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,8 +11,13 @@ import numpy as np
 
 from dylora.errors import InputError
 from dylora.rank_curve.kept import KINDS, KeptOutcomes
+from dylora.runs.folders import cut_file
+from dylora.whole_files import whole_file
 
 OUTCOMES_FILE = "outcomes.npz"
+"""Outcomes of the best epoch."""
+LAST_OUTCOMES_FILE = "outcomes_last.npz"
+"""Outcomes of the last epoch, where it is not the best one."""
 FORMAT = 1
 _FIX = "evaluate the run again: train it anew, or resume it"
 
@@ -49,11 +54,8 @@ def write_outcomes(path: Path, kept: KeptOutcomes, step: int) -> None:
         "split": kept.split,
         "index": kept.index,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, **content)
-    os.replace(partial, path)
 
 
 def read_outcomes(path: Path) -> OutcomesRecord:
@@ -72,6 +74,32 @@ def read_outcomes(path: Path) -> OutcomesRecord:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         given = f"{str(path)!r}, which is damaged or of another kind"
         raise InputError("RUN", f"a run with outcomes of format {FORMAT}", given, _FIX) from error
+
+
+def cut_outcomes_file(folder: Path, cut: str) -> Path:
+    """Where the outcomes of a cut lie in a run.
+
+    >>> cut_outcomes_file(Path("version_0"), "alpha/b").as_posix()
+    'version_0/cuts/alpha-b.outcomes.npz'
+    """
+    return cut_file(folder, cut).with_suffix(".outcomes.npz")
+
+
+def outcomes_of_step(folder: Path, step: int, cut: str | None = None) -> KeptOutcomes | None:
+    """The outcomes of one optimizer step that a run kept; None where it kept none of that step, or they are damaged.
+
+    Args:
+        folder: The run's folder.
+        step: The optimizer step of the weights.
+        cut: The cut that they were evaluated under; None for the adapter as it was trained.
+    """
+    own = (folder / OUTCOMES_FILE, folder / LAST_OUTCOMES_FILE)
+    for path in own if cut is None else (cut_outcomes_file(folder, cut),):
+        with suppress(InputError):
+            record = read_outcomes(path)
+            if record.step == step:
+                return record.kept
+    return None
 
 
 def _record(content: dict[str, np.ndarray]) -> OutcomesRecord:

@@ -5,11 +5,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dylora.errors import InputError
 from dylora.rank_curve.direction import higher_is_better
-from dylora.runs.folders import RUN_FILE, write_json
+from dylora.runs.folders import RUN_FILE, check_below, write_json
 
 FORMAT = 1
 METRICS_FILE = "rank_metrics.json"
@@ -40,6 +40,7 @@ class RunRecord:
         started: When it was started last, ISO 8601.
         finished: When it ended, ISO 8601.
         settings: All options that decide its figures, with dots; empty in records of versions that did not keep them.
+        tunes: Whether it only tells how good its learning rate is; its figures are not reported.
     """
 
     sweep: str
@@ -61,13 +62,14 @@ class RunRecord:
     started: str = ""
     finished: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    tunes: bool = False
 
     @property
     def title(self) -> str:
         """The run in words: system, task, seed and, where it has them, rank and learning rate."""
         rank = "" if self.rank is None else f" rank {self.rank}"
         rate = "" if self.learning_rate is None else f" lr {self.learning_rate:g}"
-        return f"{self.system} {self.task} seed {self.seed}{rank}{rate}"
+        return f"{self.system} {self.task} {'tuning' if self.tunes else f'seed {self.seed}'}{rank}{rate}"
 
     def write(self, folder: Path) -> None:
         """Write `run.json`; a reader sees the old one or the new one, never a part."""
@@ -78,14 +80,14 @@ def read_record(folder: Path) -> RunRecord | None:
     """The record of a run's folder; None if there is none.
 
     Raises:
-        InputError: If it is unreadable or of another format.
+        InputError: If it is unreadable, of another format, or names a folder outside the run's.
     """
     path = folder / RUN_FILE
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(str(path), "JSON", f"a file that is not ({error})", "delete the run's folder") from error
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != FORMAT:
@@ -96,7 +98,24 @@ def read_record(folder: Path) -> RunRecord | None:
     if not {"system", "task", "seed", "status"} <= content.keys() <= names:
         wrong = sorted(content.keys() - names) or "too few keys"
         raise InputError(str(path), "a run's record", f"one with {wrong}", "delete the run's folder")
+    if content.get("result") is not None:
+        check_below(f"{path}: result", str(content["result"]))
+    for name, value in content.items():
+        if not isinstance(value, _KINDS[name]) or (name == "status" and value not in get_args(Status)):
+            raise InputError(
+                str(path), "a run's record", f"one whose {name} is {value!r:.60}", "delete the run's folder"
+            )
     return RunRecord(**content)
+
+
+_TEXTS = ("sweep", "system", "label", "task", "status", "version", "started")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_TEXTS, (str,)),
+    **dict.fromkeys(("table", "result", "error", "finished"), (str, type(None))),
+    **dict.fromkeys(("seconds", "evaluation_seconds"), (int, float)),
+    **dict.fromkeys(("overrides", "settings"), (dict,)),
+    **{"seed": (int,), "rank": (int, type(None)), "learning_rate": (int, float, type(None)), "command": (list,)},
+}
 
 
 def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:
@@ -114,7 +133,8 @@ def tuning_score(record: RunRecord, metrics: Mapping[str, Any]) -> float:
     """
     last = metrics["last"]
     value = float(last["score"])
-    if record.overrides.get("rank_sampling.distribution") == "max_rank":
+    options = record.overrides
+    if options.get("rank_sampling.distribution") == "max_rank" or options.get("rank_sampling.recipe") == "lora":
         metric = metrics["metric"]
         curve = {int(rank): float(figure) for rank, figure in last["metrics"][metric].items()}
         value = curve[max(curve)] if higher_is_better(metric) else -curve[max(curve)]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dylora.errors import InputError
+from dylora.runs.folders import check_below
 from dylora.runs.record import RunRecord, read_record
 from dylora.sweep.configuration import Settings, changes
-from dylora.sweep.file import Options, SweepFile, System
+from dylora.sweep.file import Options, SweepFile, System, Tuning
 
 _RATE = "model.learning_rate"
 _MOST_SHOWN = 5
@@ -33,6 +34,7 @@ class Run:
         options: Options of `fit` on top of the configuration file.
         cuts: Cuts to evaluate the last checkpoint under.
         root: Folder of all sweeps.
+        tunes: Whether it only tells how good its learning rate is.
         configuration: All options that decide the figures of the system on the task; empty until it is resolved.
     """
 
@@ -49,12 +51,13 @@ class Run:
     options: Options
     cuts: tuple[str, ...]
     root: Path
+    tunes: bool = False
     configuration: Settings = field(default_factory=dict)
 
     @property
     def place(self) -> Path:
         """The run's folder, a function of what the run is."""
-        place = self.root / self.sweep / self.system / self.task / f"seed_{self.seed}"
+        place = self.root / self.sweep / self.system / self.task / ("tuning" if self.tunes else f"seed_{self.seed}")
         place = place if self.rank is None else place / f"rank_{self.rank}"
         return place if self.learning_rate is None else place / f"lr_{self.learning_rate:g}"
 
@@ -99,6 +102,7 @@ class Run:
             self.overrides,
             self.command,
             settings=self.settings,
+            tunes=self.tunes,
         )
 
     def at(self, learning_rate: float) -> "Run":
@@ -114,8 +118,15 @@ def expand(sweep: SweepFile, name: str, root: Path, overrides: Mapping[str, Any]
         name: Its name, the folder that its runs share.
         root: Folder of all sweeps.
         overrides: Options of `fit` that win over those of the file.
+
+    Raises:
+        InputError: If a name leads out of the root.
     """
-    runs = []
+    check_below("--name", name)
+    for argument, names in (("systems", sweep.systems), ("tasks", sweep.tasks)):
+        for each in names:
+            check_below(argument, each)
+    tuning, runs = sweep.tuning, []
     for seed in sweep.seeds:
         for task, config in sweep.tasks.items():
             for key, system in sweep.systems.items():
@@ -126,8 +137,16 @@ def expand(sweep: SweepFile, name: str, root: Path, overrides: Mapping[str, Any]
                     run = Run(
                         name, sweep.table, key, label, task, config, seed, rank, None, rates, options, system.cuts, root
                     )
-                    runs += [run.at(rate) for rate in rates] if rates and seed == sweep.seeds[0] else [run]
+                    runs += _first(run, tuning) if rates and seed == sweep.seeds[0] else [run]
     return runs
+
+
+def _first(run: Run, tuning: Tuning | None) -> list[Run]:
+    """The runs of a system's first seed: one for each learning rate, and, where these are apart, that of the seed."""
+    if tuning is None:
+        return [run.at(rate) for rate in run.learning_rates]
+    trial = replace(run, seed=tuning.seed, options={**run.options, **tuning.options}, tunes=True)
+    return [*(trial.at(rate) for rate in run.learning_rates), run]
 
 
 def choose(sweep: SweepFile, systems: Sequence[str], tasks: Sequence[str], seeds: Sequence[int]) -> SweepFile:

@@ -2,16 +2,16 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml  # type: ignore[import-untyped]
-
 from dylora.errors import InputError
+from dylora.runs.yaml_text import read_yaml
 
 Options = dict[str, Any]
 T = TypeVar("T")
+_LARGEST_RATE = 100
 PAPER_SEEDS = (10, 42, 4242, 1010)
 
 
@@ -24,8 +24,9 @@ class System:
         label: How tables and pictures call it; its name if left out.
         cuts: Cuts that its last checkpoint is evaluated under as well (`validate --cut`).
         ranks: Train it once for each of these ranks, with max_rank = min_rank = the rank.
-        learning_rates: Try each of these with the first seed; the best one on the validation split is taken for
-            all seeds: by the area under the rank curve, or at the largest rank where it alone is trained.
+        learning_rates: Try each of these, in runs of their own if the file has `tuning`, else with the first seed. The
+            best one on their validation rows is taken for all seeds: by the area under the rank curve, that of the best
+            cut in runs of their own; else at the largest rank where that one alone is trained.
     """
 
     options: Options = field(default_factory=dict)
@@ -33,6 +34,20 @@ class System:
     cuts: tuple[str, ...] = ()
     ranks: tuple[int, ...] | None = None
     learning_rates: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How learning rates are tried, apart from the runs that are reported.
+
+    Attributes:
+        options: Options of `fit` on top of all others, such as `data.validation_share`, which validates on a part of
+            the training rows.
+        seed: The seed of these runs.
+    """
+
+    options: Options
+    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class SweepFile:
         table: The paper's table that it is for (1 to 9, v1.1), if any.
         seeds: The seeds; the paper's if left out.
         common: Options of `fit` for all runs, on top of the task's configuration.
+        tuning: How learning rates are tried; none means in the first seed's runs.
         presets: Other sizes of the experiment, by name.
     """
 
@@ -70,6 +86,7 @@ class SweepFile:
     table: str | None = None
     seeds: tuple[int, ...] = PAPER_SEEDS
     common: Options = field(default_factory=dict)
+    tuning: Tuning | None = None
     presets: dict[str, Preset] = field(default_factory=dict)
 
     def with_preset(self, name: str) -> "SweepFile":
@@ -93,14 +110,7 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         InputError: Naming the key, if one is unknown, missing or has a wrong value.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        given = f"{str(path)!r} ({error.strerror})"
-        raise InputError("FILE", "a sweep file", given, "check the path, experiments/ has some") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(str(path), "YAML", str(error), "see docs/sweeps.md") from error
-    return _sweep(content, f"{path}:", path.parent)
+    return _sweep(read_yaml(path, "FILE"), f"{path}:", path.parent)
 
 
 def _resized(system: System, preset: Preset) -> System:
@@ -115,6 +125,7 @@ def _sweep(value: object, where: str, folder: Path) -> SweepFile:
         "table": lambda v, w: str(v),
         "seeds": _integers,
         "common": _options,
+        "tuning": _tuning,
         "presets": lambda v, w: {name: _preset(p, f"{w}.{name}", folder) for name, p in _mapping(v, w).items()},
     }
     return _build(SweepFile, value, where, readers)
@@ -129,6 +140,11 @@ def _system(value: object, where: str) -> System:
         "learning_rates": _numbers,
     }
     return _build(System, {} if value is None else value, where, readers)
+
+
+def _tuning(value: object, where: str) -> Tuning:
+    readers: dict[str, Callable[[object, str], Any]] = {"options": _options, "seed": _integer}
+    return _build(Tuning, value, where, readers)
 
 
 def _preset(value: object, where: str, folder: Path) -> Preset:
@@ -150,7 +166,7 @@ def _build(kind: type[T], value: object, where: str, readers: Mapping[str, Calla
             fix = f"did you mean {near[0]}?" if near else "see docs/sweeps.md"
             raise InputError(_join(where, key), "one of the keys " + ", ".join(readers), repr(key), fix)
     for known in fields(kind):  # type: ignore[arg-type]
-        if known.name in ("systems", "tasks") and kind is SweepFile and not given.get(known.name):
+        if known.default is MISSING and known.default_factory is MISSING and not given.get(known.name):
             raise InputError(_join(where, known.name), "given, at least one", "none", "see docs/sweeps.md")
     return kind(**{key: readers[key](item, _join(where, key)) for key, item in given.items()})
 
@@ -180,13 +196,21 @@ def _integers(value: object, where: str) -> tuple[int, ...]:
     return tuple(items)
 
 
+def _integer(value: object, where: str) -> int:
+    if type(value) is not int or value < 0:
+        raise InputError(where, "a whole number, 0 or larger", repr(value), "write 1")
+    return value
+
+
 def _numbers(value: object, where: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(item) for item in _sequence(value, where))  # YAML reads 4e-4 as a text
     except (TypeError, ValueError):
         numbers = (0.0,)
-    if not all(number > 0 for number in numbers) or len(set(numbers)) < len(numbers):
-        raise InputError(where, "a list of different numbers above 0", str(value), "write [4e-4, 1e-3]")
+    if not all(0 < number <= _LARGEST_RATE for number in numbers) or len(set(numbers)) < len(numbers):
+        raise InputError(
+            where, f"a list of different numbers above 0, at most {_LARGEST_RATE}", str(value), "write [4e-4, 1e-3]"
+        )
     return numbers
 
 
@@ -199,6 +223,8 @@ def _sequence(value: object, where: str) -> list[Any]:
 def _mapping(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(where.rstrip(":"), "a mapping of keys to values", repr(value), "see docs/sweeps.md")
+    if any(not str(key).strip() for key in value):
+        raise InputError(where.rstrip(":"), "a mapping of names to values", "an empty name", "name it")
     return {str(key): item for key, item in value.items()}
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dylora
-from dylora.processes import INTERRUPTED
 from dylora.runs.folders import CHECKPOINTS, CONFIG, cut_file
 from dylora.runs.record import METRICS_FILE, RunRecord, read_record
+from dylora.signals import INTERRUPTED
 from dylora.sweep.expansion import Run
 
 Start = Callable[[list[str], Path], int]

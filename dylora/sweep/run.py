@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dylora.processes import INTERRUPTED
 from dylora.runs.record import RunRecord, read_record
+from dylora.signals import INTERRUPTED
 from dylora.sweep.engines import Results
 from dylora.sweep.expansion import Run, check_places
 from dylora.sweep.perform import is_finished
@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 def run_sweep(runs: Sequence[Run], engine: Engine, say: Say, jobs: int = 1) -> int:
     """Carry out all runs that are not finished.
 
-    Runs of a system with a grid of learning rates wait until those of the first seed have told which is best.
+    Runs of a system with a grid of learning rates wait until those that try them have told which is best.
 
     Args:
         runs: All runs of the sweep.
@@ -72,7 +72,7 @@ def _carry_out(runs: Sequence[Run], engine: Engine, say: Say, progress: Progress
 
 
 def _without_rate(record: RunRecord) -> RunRecord:
-    return replace(record, status="failed", error="none of the first seed's learning rates finished")
+    return replace(record, status="failed", error="none of the learning rates that were tried finished")
 
 
 def _stopped(say: Say, failed: Sequence[RunRecord]) -> int:

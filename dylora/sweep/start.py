@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from dylora.processes import INTERRUPTED
+from dylora.signals import INTERRUPTED, TERMINATED
 
 
 class InProcess:
@@ -90,7 +90,7 @@ class OwnProcess:
                 start_new_session=True,
             )
             status = self._process.wait()
-        stopped = status in (-signal.SIGINT, -signal.SIGTERM)
+        stopped = status in (-signal.SIGINT, -signal.SIGTERM, TERMINATED)
         return INTERRUPTED if stopped else 128 - status if status < 0 else status
 
     def interrupt(self) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones.identity import identify
-from dylora.backbones.load import load_classifier
+from dylora.backbones.load import load_classifier, say_replaced_head
 from dylora.errors import InputError
 from dylora.modules.classification import SequenceClassificationModule
 
@@ -118,6 +118,8 @@ def test_the_head_of_another_task_is_made_anew_at_any_width_and_said_so_once(mod
             assert value.shape != weights[name].shape or not torch.equal(value, weights[name]), name
             assert value.isfinite().all()
             assert value.std() > 0
+    assert SAID not in caplog.text  # an evaluation has its head from the checkpoint
+    say_replaced_head(model, source)
     assert caplog.text.count(f"{SAID} {width} outputs is trained") == 1
 
 
@@ -128,6 +130,7 @@ def test_at_equal_width_the_head_is_kept_where_that_is_asked_for(model_type, fin
     model, new = load_classifier(source, 3, keep_head=True)
     assert new == []
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    say_replaced_head(model, source)
     assert SAID not in caplog.text
 
 

@@ -69,3 +69,35 @@ def test_an_epoch_that_is_not_validated_is_saved_too(fit, module, tmp_path):
 def test_a_trial_writes_none(fit, module, tmp_path):
     fit(BestAndLast(tmp_path, "accuracy"), validate=True, fast_dev_run=True, enable_checkpointing=True)
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_no_path_inside_a_checkpoint_is_followed(fit, module, tmp_path):
+    _scores(module, [0.9, 0.1])
+    fit(BestAndLast(tmp_path / "first", "accuracy"), validate=True, enable_checkpointing=True)
+    content = torch.load(tmp_path / "first" / "last.ckpt", weights_only=True)
+    secret = tmp_path / "secret"
+    secret.write_text("private")
+    (state,) = (state for state in content["callbacks"].values() if "best_model_path" in state)
+    state |= {"best_model_path": str(secret), "kth_best_model_path": str(secret), "last_model_path": str(secret)}
+    state["best_k_models"] = {str(secret): state["best_model_score"]}
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    torch.save(content, foreign / "last.ckpt")
+    _scores(module, [0.2, 0.1])
+    options = {"validate": True, "max_epochs": 4, "enable_checkpointing": True}
+    fit(BestAndLast(tmp_path / "second", "accuracy"), ckpt_path=foreign / "last.ckpt", **options)
+    assert secret.read_text() == "private"
+    names = {path.name for path in (tmp_path / "second").iterdir()}
+    assert names == {"best.ckpt", "last.ckpt"}
+    assert torch.load(tmp_path / "second" / "best.ckpt", weights_only=True)["global_step"] == 18  # of its own epochs
+
+
+def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(fit, module, tmp_path):
+    for name, score in (("first", 0.9), ("other", 0.8)):
+        _scores(module, [score, 0.1])
+        fit(BestAndLast(tmp_path / name, "accuracy"), validate=True, enable_checkpointing=True)
+    shutil.copy(tmp_path / "other" / "best.ckpt", tmp_path / "first" / "best.ckpt")
+    _scores(module, [0.2, 0.1])
+    options = {"validate": True, "max_epochs": 4, "enable_checkpointing": True}
+    fit(BestAndLast(tmp_path / "second", "accuracy"), ckpt_path=tmp_path / "first" / "last.ckpt", **options)
+    assert torch.load(tmp_path / "second" / "best.ckpt", weights_only=True)["global_step"] == 18

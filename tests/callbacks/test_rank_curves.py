@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dylora.callbacks.rank_curves import RankCurves, final_table
 from dylora.callbacks.rank_sampling import RankSamplingCallback
+from dylora.runs.outcomes_file import outcomes_of_step
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def run(fit, tmp_path):
         folder = tmp_path / "task" / "version_0"
         folder.mkdir(parents=True)
         curves = RankCurves(folder, {"model/alpha": 16, "seed": 10})
-        fit(RankSamplingCallback(), curves, validate=True, logger=logger, log_every_n_steps=1, **options)
+        fit(RankSamplingCallback("dylora"), curves, validate=True, logger=logger, log_every_n_steps=1, **options)
         return curves, folder
 
     return go
@@ -39,12 +40,21 @@ def test_the_file_holds_every_rank_of_every_epoch_and_points_at_best_and_last(ru
     assert not list(folder.glob("*.partial"))
 
 
+def test_outcomes_of_the_best_and_of_the_last_epoch_are_kept_and_give_their_figures_again(run):
+    curves, folder = run()
+    for record in (curves.best, curves.history[-1]):
+        kept = outcomes_of_step(folder, record["step"])
+        right = (kept.values == kept.expected).mean(1)
+        assert dict(zip(map(str, kept.ranks), right, strict=True)) == pytest.approx(record["metrics"]["accuracy"])
+    assert curves.best is not curves.history[-1]  # or this shows nothing
+
+
 def test_a_row_an_epoch_is_printed_under_one_heading(run, capsys):
     curves, _ = run()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("accuracy", "epoch"))]
     assert [line.split()[0] for line in lines] == ["accuracy", "epoch", "epoch"]
     assert f"{curves.history[1]['metrics']['accuracy']['3']:.4f}" in lines[2]
-    assert final_table(curves.history[1], "accuracy").splitlines()[1] == lines[2]
+    assert final_table(curves.history[1], "accuracy", None).splitlines()[1] == lines[2]
 
 
 def test_tensorboard_has_curves_pictures_the_overlay_and_hyperparameters(run):
@@ -74,3 +84,12 @@ def test_best_skips_an_epoch_that_is_not_a_number():
     curves = RankCurves(Path("x"), {})
     curves.history = [{"epoch": 1, "score": float("nan")}, {"epoch": 2, "score": 0.1}, {"epoch": 3, "score": 0.1}]
     assert curves.best["epoch"] == 2
+
+
+def test_no_folder_inside_a_checkpoint_is_followed(tmp_path):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "private" / "outcomes.npz").write_text("private")
+    curves = RankCurves(tmp_path / "new", {})
+    curves.load_state_dict({"history": "[]", "folder": str(tmp_path / "private")})
+    assert not list((tmp_path / "new").iterdir())

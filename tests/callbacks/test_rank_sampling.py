@@ -14,36 +14,36 @@ FOUR = RankRange(1, 4)
 
 
 def test_each_step_trains_the_rank_of_its_number(fit, module):
-    fit(RankSamplingCallback(seed=3))
+    fit(RankSamplingCallback("dylora", seed=3))
     assert [seen[0] for seen in module.seen] == [rank_at(FOUR, [0.25] * 4, 3, step) for step in range(12)]
     assert len({seen[0] for seen in module.seen}) > 1
 
 
 def test_all_micro_batches_of_an_accumulated_step_share_a_rank(fit, module):
-    fit(RankSamplingCallback(seed=3), accumulate_grad_batches=3)
+    fit(RankSamplingCallback("dylora", seed=3), accumulate_grad_batches=3)
     ranks = [seen[0] for seen in module.seen]
     assert ranks == [rank_at(FOUR, [0.25] * 4, 3, step) for step in range(4) for _ in range(3)]
 
 
 def test_validation_in_between_does_not_change_the_sequence(fit, module):
-    fit(RankSamplingCallback(seed=3), validate=True, val_check_interval=2)
+    fit(RankSamplingCallback("dylora", seed=3), validate=True, val_check_interval=2)
     assert [seen[0] for seen in module.seen] == [rank_at(FOUR, [0.25] * 4, 3, step) for step in range(12)]
 
 
 def test_frozen_mode_is_set_at_every_step(fit, module):
-    fit(RankSamplingCallback(frozen=True), max_epochs=1)
+    fit(RankSamplingCallback("dylora", frozen=True), max_epochs=1)
     assert {seen[1] for seen in module.seen} == {True}
 
 
 def test_summation_trains_all_ranks_weighted_by_their_probability(fit, module):
-    fit(RankSamplingCallback("weights", weights=[1, 1, 2, 4], objective="summation"), max_epochs=1)
+    fit(RankSamplingCallback("dylora", "weights", weights=[1, 1, 2, 4], objective="summation"), max_epochs=1)
     for _, _, ranks, weights in module.seen:
         assert ranks == (1, 2, 3, 4)
         assert weights == pytest.approx((0.125, 0.125, 0.25, 0.5))
 
 
 def test_geometric_law_prefers_low_ranks(fit, module):
-    fit(RankSamplingCallback("geometric", p=0.9), max_epochs=1)
+    fit(RankSamplingCallback("dylora", "geometric", p=0.9), max_epochs=1)
     assert [seen[0] for seen in module.seen].count(1) >= 4
 
 
@@ -75,7 +75,7 @@ def test_trained_at_max_rank_it_is_pefts_lora_step_by_step(module, loader, backb
         F.cross_entropy(logits, batch["labels"]).backward()
         optimizer.step()
         optimizer.zero_grad()
-    fit(RankSamplingCallback("max_rank"))
+    fit(RankSamplingCallback("dylora", "max_rank"))
     assert {seen[0] for seen in module.seen} == {4}
     for name, parameter in trained.items():
         torch.testing.assert_close(module.model.get_parameter(name), parameter, rtol=1e-4, atol=1e-6)
@@ -93,9 +93,9 @@ def test_trained_at_max_rank_it_is_pefts_lora_step_by_step(module, loader, backb
 )
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
-        RankSamplingCallback(**options)
+        RankSamplingCallback("dylora", **options)
 
 
 def test_weights_of_the_wrong_length_are_refused_before_training(fit):
     with pytest.raises(InputError, match=r"weights: must be 4 numbers, one for each of the ranks 1, 2, 3, 4, got 3"):
-        fit(RankSamplingCallback("weights", weights=[1, 1, 1]))
+        fit(RankSamplingCallback("dylora", "weights", weights=[1, 1, 1]))

@@ -75,7 +75,7 @@ def _without_dropout(module):
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_a_rows_rank_is_that_of_its_place_in_the_global_batch(fit, module, accumulate, half_batch):
     objective = "half_batch" if half_batch else "mixed"
-    fit(RankSamplingCallback(objective=objective, seed=3), accumulate_grad_batches=accumulate)
+    fit(RankSamplingCallback("dylora", objective=objective, seed=3), accumulate_grad_batches=accumulate)
     expected = [mixed_ranks(FOUR, UNIFORM, 3, i // accumulate, _places(i % accumulate), half_batch) for i in range(12)]
     assert [seen[0].tolist() for seen in module.seen] == [ranks.tolist() for ranks in expected]
 
@@ -87,11 +87,11 @@ def _places(micro_batch):
 def test_accumulated_micro_batches_end_as_one_batch_of_all_their_rows(fit, module, loader, backbone, tmp_path):
     _without_dropout(module)
     start = _trained(module)
-    fit(RankSamplingCallback(objective="mixed"), accumulate_grad_batches=3)
+    fit(RankSamplingCallback("dylora", objective="mixed"), accumulate_grad_batches=3)
     accumulated = _trained(module)
     module.load_state_dict(start, strict=False)
     whole = torch.utils.data.DataLoader(loader.dataset, batch_size=12)
-    fit(RankSamplingCallback(objective="mixed"), train_loader=whole)
+    fit(RankSamplingCallback("dylora", objective="mixed"), train_loader=whole)
     for name, value in _trained(module).items():
         torch.testing.assert_close(value, accumulated[name], rtol=1e-3, atol=1e-5)
 
@@ -100,8 +100,8 @@ def test_accumulated_micro_batches_end_as_one_batch_of_all_their_rows(fit, modul
 def test_a_resumed_run_ends_with_the_same_bits(fit, make_module, tmp_path, recipe):
     path = tmp_path / "first_epoch.ckpt"
     whole, resumed = make_module(), make_module()
-    fit(StepSeed(3), RankSamplingCallback(**RECIPES[recipe]), KeepFirstEpoch(path), model=whole)
-    fit(StepSeed(3), RankSamplingCallback(**RECIPES[recipe]), model=resumed, ckpt_path=path)
+    fit(StepSeed(3), RankSamplingCallback("dylora", **RECIPES[recipe]), KeepFirstEpoch(path), model=whole)
+    fit(StepSeed(3), RankSamplingCallback("dylora", **RECIPES[recipe]), model=resumed, ckpt_path=path)
     assert len(resumed.seen) == 6
     for name, value in _trained(whole).items():
         assert torch.equal(resumed.get_parameter(name), value), name
@@ -111,14 +111,14 @@ def test_a_resumed_run_ends_with_the_same_bits(fit, make_module, tmp_path, recip
 def test_each_recipe_trains_in_bf16(fit, make_module, recipe):
     module = make_module()
     before = _trained(module)
-    fit(RankSamplingCallback(**RECIPES[recipe]), model=module, precision="bf16-mixed")
+    fit(RankSamplingCallback("dylora", **RECIPES[recipe]), model=module, precision="bf16-mixed")
     after = _trained(module)
     assert all(value.isfinite().all() for value in after.values())
     assert any(not torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_without_options_a_run_is_what_it_was_and_its_checkpoint_too(fit, make_module):
-    callback = RankSamplingCallback()
+    callback = RankSamplingCallback("dylora")
     assert callback.state_dict() == {}
     module = make_module()
     fit(callback, model=module)
@@ -139,7 +139,7 @@ def test_penalty_is_relative_to_the_mean_task_loss_of_the_steps_before(fit, modu
         return loss
 
     monkeypatch.setattr(module, "training_step", step)
-    fit(RankSamplingCallback("max_rank", ordered_decay=OrderedDecay(in_loss=0.1)))
+    fit(RankSamplingCallback("dylora", "max_rank", ordered_decay=OrderedDecay(in_loss=0.1)))
     scales = [0.0, *(sum(losses[:n]) / n for n in range(1, 11)), sum(losses[:10]) / 10]
     assert added == pytest.approx([0.1 * scale for scale in scales], rel=1e-3, abs=1e-6)
 
@@ -157,8 +157,8 @@ def test_decoupled_decay_is_applied_behind_every_step_with_its_learning_rate(fit
     for module in (plain, decayed):
         _without_dropout(module)
     options = {"max_steps": 2, "max_epochs": -1}  # the learning rate of the first step is 0
-    fit(RankSamplingCallback("max_rank"), model=plain, **options)
-    fit(RankSamplingCallback("max_rank", ordered_decay=OrderedDecay(decoupled=0.3)), model=decayed, **options)
+    fit(RankSamplingCallback("dylora", "max_rank"), model=plain, **options)
+    fit(RankSamplingCallback("dylora", "max_rank", ordered_decay=OrderedDecay(decoupled=0.3)), model=decayed, **options)
     for theirs, ours in zip(_pairs(plain), _pairs(decayed), strict=True):
         A, B = reference.decoupled_decay(theirs.lora_A.detach(), theirs.lora_B.detach(), 1e-3, 0.3, "linear")
         torch.testing.assert_close(ours.lora_A.detach(), A, rtol=1e-6, atol=1e-9)
@@ -191,7 +191,7 @@ def test_the_sort_leaves_the_function_at_max_rank_the_moments_and_the_learning_r
 
     monkeypatch.setattr("dylora.callbacks.rank_sampling.sort_in_training", watched)
     polish = SortAndPolish(sort_at=0.5, sort_by=by, examples=10)
-    fit(RankSamplingCallback(polish=polish), model=module)
+    fit(RankSamplingCallback("dylora", polish=polish), model=module)
     assert found["step"] == 6
     (before, theirs), (after, ours) = found["before"], found["after"]
     assert (after[0] - before[0]).abs().max() < 1e-6
@@ -205,7 +205,9 @@ def test_the_sort_leaves_the_function_at_max_rank_the_moments_and_the_learning_r
 
 def test_a_pair_that_is_still_zero_is_not_sorted_to_death(fit, make_module):
     module = make_module()
-    fit(RankSamplingCallback(polish=SortAndPolish(sort_at=0.01, sort_by="svd")), model=module)  # after a step of rate 0
+    fit(
+        RankSamplingCallback("dylora", polish=SortAndPolish(sort_at=0.01, sort_by="svd")), model=module
+    )  # after a step of rate 0
     assert all(pair.lora_A.any() and pair.lora_B.any() for pair in _pairs(module))
 
 
@@ -221,8 +223,8 @@ def test_compensation_lengthens_the_steps_of_rows_by_one_over_their_share(fit, m
     start = [(p.lora_A.detach().clone(), p.lora_B.detach().clone()) for p in _pairs(plain)]
     law = {"distribution": "weights", "weights": [2, 1, 1, 0], "objective": "summation"}
     options = {"max_steps": 2, "max_epochs": -1}
-    fit(RankSamplingCallback(**law), model=plain, **options)
-    fit(RankSamplingCallback(**law, compensation=3.0), model=scaled, **options)
+    fit(RankSamplingCallback("dylora", **law), model=plain, **options)
+    fit(RankSamplingCallback("dylora", **law, compensation=3.0), model=scaled, **options)
     factors = torch.tensor([1.0, 2.0, 3.0, 3.0])  # 1 / 1, 1 / 0.5, the cap for 1 / 0.25 and 1 / 0
     for theirs, ours, (A, B) in zip(_pairs(plain), _pairs(scaled), start, strict=True):
         expected = A + factors[:, None] * (theirs.lora_A.detach() - A)
@@ -236,7 +238,7 @@ def test_with_row_exact_steps_rows_that_were_never_trained_keep_their_bits(fit, 
     options = {**RECIPES[recipe], "distribution": "weights", "weights": [1, 1, 0, 0]}
     module = make_module(optimizer="row_exact_adamw")
     before = [p.lora_A.detach().clone() for p in _pairs(module)]
-    fit(RankSamplingCallback(**options), model=module)
+    fit(RankSamplingCallback("dylora", **options), model=module)
     for pair, A in zip(_pairs(module), before, strict=True):
         assert torch.equal(pair.lora_A[2:], A[2:])
         assert not torch.equal(pair.lora_A[:2], A[:2])
@@ -247,14 +249,14 @@ def test_with_row_exact_steps_rows_that_were_never_trained_keep_their_bits(fit, 
     [
         ({"objective": "mixed", "frozen": True}, "frozen: must be false with a rank for each row, a sort or compens"),
         ({"compensation": 2.0, "frozen": True}, "frozen: must be false with a rank for each row, a sort or compensat"),
-        ({"compensation": 0.5}, "compensation: must be 1 or more, got 0.5"),
+        ({"compensation": 0.5}, "compensation: must be from 1 to 1000, got 0.5"),
         ({"objective": "mixed", "polish": SortAndPolish(0.5)}, "objective: must be left out with polish.sort_at"),
         ({"objective": "summation", "distillation": Distillation(0.5)}, "distillation.weight: must be 0 with summatio"),
     ],
 )
 def test_options_that_do_not_go_together(options, message):
     with pytest.raises(InputError, match=message):
-        RankSamplingCallback(**options)
+        RankSamplingCallback("dylora", **options)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +300,7 @@ def test_bad_values(make, message):
 def test_a_module_that_cannot_be_trained_so_is_refused_before_training(fit, make_module, options, changes, message):
     module = make_module(**changes)
     with pytest.raises(InputError, match=message):
-        fit(RankSamplingCallback(**options), model=module)
+        fit(RankSamplingCallback("dylora", **options), model=module)
     assert module.seen == []
 
 
@@ -310,7 +312,7 @@ def test_without_a_length_of_the_data_two_sided_is_refused(fit, make_module, loa
     stream = torch.utils.data.DataLoader(Stream(), batch_size=4)
     options = {"train_loader": stream, "max_steps": 6, "max_epochs": -1}
     with pytest.raises(InputError, match=r"polish\.sort_by: must be svd for training data without a length"):
-        fit(RankSamplingCallback(polish=SortAndPolish(0.5)), model=make_module(), **options)
+        fit(RankSamplingCallback("dylora", polish=SortAndPolish(0.5)), model=make_module(), **options)
 
 
 def _in_processes(backbone, number, recipe, path):

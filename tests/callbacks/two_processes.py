@@ -77,7 +77,7 @@ def main(backbone, processes, recipe, path):
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        callbacks=[RankSamplingCallback(**RECIPES[recipe]), Ranks()],
+        callbacks=[RankSamplingCallback("dylora", **RECIPES[recipe]), Ranks()],
         **several,
     )
     trainer.fit(module)

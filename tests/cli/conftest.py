@@ -29,7 +29,9 @@ def refused(capsys):
         with pytest.raises(SystemExit) as caught:
             main(list(map(str, arguments)))
         assert caught.value.code == 2
-        lines = [line for line in capsys.readouterr().err.splitlines() if line and not line.startswith("INFO: ")]
+        out, err = capsys.readouterr()
+        assert out == ""
+        lines = [line for line in err.splitlines() if line and not line.startswith("INFO: ") and ": cut " not in line]
         assert len(lines) == 1, lines
         assert lines[0].startswith("dylora: error: ")
         return lines[0]

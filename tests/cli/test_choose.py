@@ -77,6 +77,9 @@ def test_bad_input(run, clear, tmp_path, refused):
     assert "RUN: must be given where there is no single run" in refused("choose")
     assert "tolerance: must be 0 or more, got -1" in refused("choose", clear, "--tolerance", "-1")
     assert "same 96 examples" in refused("choose", run, clear)
+    assert "--tolerance: must be float, got much; --help describes it" in refused(
+        "choose", clear, "--tolerance", "much"
+    )
     record = read_outcomes(clear / OUTCOMES_FILE)
     write_outcomes(clear / OUTCOMES_FILE, record.kept, record.step + 1)
     assert "a run with outcomes of its best checkpoint" in refused("choose", clear)
@@ -111,3 +114,19 @@ def test_a_resumed_run_has_the_outcomes_of_the_best_epoch_before(backbone, tmp_p
     resumed = before.with_name("version_1")
     assert read_outcomes(resumed / OUTCOMES_FILE).step == tiny.metrics_of(resumed)["best"]["step"] == 5
     assert "chosen" in tiny.metrics_of(resumed)
+
+
+def test_the_final_tables_show_as_chosen_what_the_words_say(backbone, tmp_path, capsys):
+    """Of 96 examples the figures alone take a smaller rank than the evidence."""
+    main(["fit", *tiny.options(backbone, tmp_path)])
+    run = tmp_path / "logs" / "restaurants" / "version_0"
+    content = tiny.metrics_of(run)
+    assert content["chosen"]["rank"] != content["best"]["chosen_rank"]
+    table = capsys.readouterr().out.split("Best epoch")[1].splitlines()
+    assert int(table[2].split()[-1]) == content["chosen"]["rank"]
+    main(["validate", "--config", str(run / "config.yaml")])
+    lines = capsys.readouterr().out.splitlines()
+    by_metric = {line.split()[0]: line.split() for line in lines if line.startswith(("accuracy", "loss"))}
+    assert int(by_metric["accuracy"][-1]) == content["chosen"]["rank"]
+    assert len(by_metric["loss"]) == len(by_metric["accuracy"]) - 1
+    assert content["chosen"]["statement"] in lines

@@ -4,9 +4,15 @@ import json
 
 import pytest
 import tiny
+import tiny_images
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 import dylora
 from dylora.assets import asset_path
@@ -102,3 +108,59 @@ def test_pairs_divided_by_a_tab_weigh_the_cut_as_pairs(classifier, tmp_path):
     full, one = ([each.set_rank(rank).model(**rows).logits for each in found] for rank in (3, 1))
     torch.testing.assert_close(full[0], full[1], rtol=0, atol=1e-5)
     assert (one[0] - one[1]).abs().max() > 1e-6
+
+
+@torch.no_grad()
+def test_a_data_module_weighs_the_cut_and_the_card_says_so(classifier, tmp_path):
+    model, base, peft = classifier
+    rows = [f'"{word} food","{["bad", "good"][n % 2]}"' for n, word in enumerate(["cheap", "dear", "good", "some"] * 3)]
+    (tmp_path / "own.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    data = ["--data", "TextClassificationDataModule", "--data.train_file", tmp_path / "own.csv"]
+    data += ["--data.cache_dir", tmp_path / "cache"]
+    main(["convert", str(peft), "--output", str(tmp_path / "weighed"), *map(str, data)])
+    main(["convert", str(peft), "--output", str(tmp_path / "plain")])
+    weighed, plain = (dylora.load(tmp_path / name) for name in ("weighed", "plain"))
+    batch = AutoTokenizer.from_pretrained(base)(ROWS, padding=True, return_tensors="pt")
+    torch.testing.assert_close(weighed.model(**batch).logits, model(**batch).logits, rtol=0, atol=1e-5)
+    one = [each.set_rank(1).model(**batch).logits for each in (weighed, plain)]
+    assert (one[0] - one[1]).abs().max() > 1e-6
+    text = (tmp_path / "weighed" / "README.md").read_text()
+    assert "made of a LoRA that PEFT trained" in text
+    assert "| sorted by | the two-sided cut, on TextClassificationDataModule |" in text
+    assert "--data TextClassificationDataModule" in text
+    assert "| sorted by | singular value |" in (tmp_path / "plain" / "README.md").read_text()
+
+
+def test_wrong_data_is_told_in_one_line(classifier, tmp_path, refused):
+    _, _, peft = classifier
+    start = ("convert", peft, "--output", tmp_path / "new")
+    assert "--data: must be a class path" in refused(*start, "--data", "TextClasificationDataModule")
+    text = ("--data", "TextClassificationDataModule", "--data.train_file", tmp_path / "none.csv")
+    assert "data.train_file: must be a file" in refused(*start, *text)
+    assert "--data.train_fil: the chosen data has no such option" in refused(*start, *text[:2], "--data.train_fil", "x")
+    assert "--calibrate: must be left out with --data" in refused(*start, *text, "--calibrate", tmp_path / "a.txt")
+    assert not (tmp_path / "new").exists()
+
+
+@torch.no_grad()
+def test_a_model_of_images_is_converted_by_both_cuts(tmp_path):
+    base = tiny_images.save_backbone(tmp_path / "vit")
+    torch.manual_seed(0)
+    labels = {"num_labels": 3, "ignore_mismatched_sizes": True}
+    bare = AutoModelForImageClassification.from_pretrained(base, **labels)
+    config = LoraConfig(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"])
+    model = get_peft_model(bare, config).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = torch.randn_like(parameter) * 0.2
+    model.save_pretrained(tmp_path / "peft")
+    tiny_images.write_folders(tmp_path / "images" / "train", 8)
+    data = ["--data", "ImageClassificationDataModule", "--data.data_dir", str(tmp_path / "images")]
+    pixels = torch.randn(2, 3, 8, 8)
+    for name, options in (("plain", []), ("weighed", [*data, "--data.cache_dir", str(tmp_path / "cache")])):
+        main(["convert", str(tmp_path / "peft"), "--output", str(tmp_path / name), *options])
+        loaded = dylora.load(tmp_path / name)
+        torch.testing.assert_close(
+            loaded.model(pixel_values=pixels).logits, model(pixel_values=pixels).logits, rtol=0, atol=1e-5
+        )
+        assert loaded.kind == "images"

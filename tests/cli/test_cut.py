@@ -8,6 +8,7 @@ import tiny
 import yaml
 
 from dylora.cli import main
+from dylora.runs.outcomes_file import outcomes_of_step
 
 NAMES = {"alpha/b": "alpha-b", "alpha/max_rank": "alpha-max_rank", "svd": "svd"}
 
@@ -38,7 +39,8 @@ def test_every_cut_is_kept_with_its_checkpoint_and_agrees_at_max_rank(lora, caps
         assert out.endswith(f"Written: {path}\n")
         records[kind] = json.loads(path.read_text())
         assert f"{records[kind]['metrics']['loss']['1']:.4f}" in out
-    assert {path.name for path in (lora / "cuts").iterdir()} == {f"{name}.json" for name in NAMES.values()}
+    files = {f"{name}.{ending}" for name in NAMES.values() for ending in ("json", "outcomes.npz")}
+    assert {path.name for path in (lora / "cuts").iterdir()} == files
     for kind, record in records.items():
         assert (record["cut"], record["checkpoint"], record["task"], record["metric"]) == (
             kind,
@@ -56,6 +58,15 @@ def test_every_cut_is_kept_with_its_checkpoint_and_agrees_at_max_rank(lora, caps
     assert "cut" not in yaml.safe_load((lora / "config.yaml").read_text())
 
 
+def test_the_outcomes_of_a_cut_lie_beside_its_figures_and_give_them_again(lora, capsys):
+    _validate(lora, capsys, "--cut", "svd")
+    record = json.loads((lora / "cuts" / "svd.json").read_text())
+    kept = outcomes_of_step(lora, record["step"], "svd")
+    right = (kept.values == kept.expected).mean(1)
+    assert dict(zip(map(str, kept.ranks), right, strict=True)) == pytest.approx(record["metrics"]["accuracy"])
+    assert outcomes_of_step(lora, record["step"] + 1, "svd") is None
+
+
 def test_the_two_sided_cut_takes_training_examples_and_agrees_at_max_rank(lora, capsys):
     out = _validate(lora, capsys, "--cut", "two-sided", "--cut_examples", "100")
     assert "Cut two-sided: statistics over 100 training examples in " in out
@@ -66,6 +77,7 @@ def test_the_two_sided_cut_takes_training_examples_and_agrees_at_max_rank(lora, 
     svd = json.loads((lora / "cuts" / "svd.json").read_text())["metrics"]["loss"]
     assert abs(record["metrics"]["loss"]["1"] - svd["1"]) > 1e-6
     (lora / "cuts" / "two-sided.json").unlink()
+    (lora / "cuts" / "two-sided.outcomes.npz").unlink()
 
 
 def test_a_cut_without_examples_is_refused(lora, refused):

@@ -111,6 +111,7 @@ def _of_format_1(run, folder, with_config=True):
     (folder / "checkpoints").mkdir(parents=True)
     content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     entry = {k: v for k, v in content["dylora"].items() if k not in ("module", "labels", "limits", "text_form")}
+    del content["digests"]
     torch.save({**content, "dylora": {**entry, "format": 1}}, folder / "checkpoints/best.ckpt")
     if with_config:
         shutil.copy(run / "config.yaml", folder)

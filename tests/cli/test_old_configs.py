@@ -66,3 +66,14 @@ def test_a_run_with_an_old_configuration_is_evaluated(trained, tmp_path, capsys)
     best = tiny.metrics_of(run)["best"]["metrics"]["accuracy"]["2"]
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("accuracy "))
     assert float(row.split()[1]) == pytest.approx(best, abs=5.1e-5)
+
+
+def test_the_whole_rank_sampling_from_before_recipes_is_the_papers():
+    """A run that is resumed trains on as it began; a file of a user, without the seed, takes the default."""
+    whole = yaml.safe_load(renewed("rank_sampling: {distribution: uniform, p: 0.15, seed: 10}"))
+    assert whole["rank_sampling"] == {"recipe": "dylora", "distribution": "uniform", "p": 0.15, "seed": 10}
+    for content in (
+        "rank_sampling: {distribution: uniform}",
+        "rank_sampling: {recipe: lora, distribution: null, seed: 1}",
+    ):
+        assert renewed(content) == content

@@ -23,7 +23,7 @@ def test_the_list_is_that_of_the_parsers():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--modl.x", "3"], "unrecognized arguments: --modl.x; did you mean --model"),
+        (["--modl.x", "3"], "--modl.x: must be an option of the command, got an unknown one; did you mean --model"),
         (["--trainer.max_epoch=3"], "did you mean --trainer.max_epochs?"),
         (["--rank_sampling.polish.sort_a", "1"], "did you mean --rank_sampling.polish.sort_at?"),
         (["--model.bakbone", "x"], "SequenceClassificationModule has no such option; did you mean --model.backbone?"),

@@ -133,3 +133,28 @@ def test_bad_input_is_one_line(options, refused, tmp_path, changes, words):
     }
     assert words in refused("fit", *options(**{**usual, **changes}))
     assert not list((tmp_path / "logs").rglob("version_*"))
+
+
+def test_rows_with_a_rank_are_written_at_that_one(options, tmp_path, refused):
+    rows = [{"what": word, "text": f"This is a {word}."} for word in WORDS] * 3
+    file = write(tmp_path / "own.jsonl", rows)
+    templates = {"data.prompt": "Describe: {what}", "data.completion": "{text}", "data.generate_examples": 0}
+    main(["fit", *options(**{"data.train_file": file, "data.validation_file": file, **templates})])
+    run = tmp_path / "logs" / "own" / "version_0"
+    asked = [{"what": WORDS[0], "rank": 2}, {"what": WORDS[1], "rank": 1}, {"what": WORDS[0], "rank": 1}]
+
+    def predicted(rows, name):
+        new = write(tmp_path / f"{name}.jsonl", rows)
+        out = tmp_path / name
+        main(["predict", "--config", str(run / "config.yaml"), "--data.test_file", str(new), "--output", str(out)])
+        return tiny.records_of(out / "test.jsonl")
+
+    every = {record["input"]: record["ranks"] for record in predicted([{"what": word} for word in WORDS], "every")}
+    own = predicted(asked, "own_ranks")
+    assert [list(record["ranks"]) for record in own] == [["2"], ["1"], ["1"]]
+    for record in own:
+        ((rank, found),) = record["ranks"].items()
+        assert found == every[record["input"]][rank]
+    for wrong, words in ((9, "rank: must be from 1 to max_rank 2"), ("x", "line 2, rank: must be a whole number")):
+        new = write(tmp_path / f"wrong_{wrong}.jsonl", [asked[0], {**asked[1], "rank": wrong}])
+        assert words in refused("predict", "--config", run / "config.yaml", "--data.test_file", new)

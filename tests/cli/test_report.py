@@ -1,6 +1,7 @@
 """The command `report`: what it refuses in one line, and where its words go."""
 
 import json
+import shutil
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_every_table_in_every_form(logs, capsys, table, form):
 
 def test_without_a_table_every_run_is_shown(logs, capsys):
     main(["report"])
-    assert "| mrpc | DyLoRA | 90.00 (1) | 92.00 (1) |" in capsys.readouterr().out
+    assert "| mrpc | DyLoRA | 90.00 (1) | 92.00 (1) | 91.00 (1) | 91.00 (1) |" in capsys.readouterr().out
 
 
 def test_csv_is_alone_on_stdout(logs, capsys):
@@ -43,12 +44,26 @@ def test_csv_is_alone_on_stdout(logs, capsys):
     assert "No runs of LoRA, DyLoRA (Frozen), Fine Tune" in captured.err
 
 
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html"])
+def test_every_system_against_one_in_every_form(logs, capsys, form):
+    run = logs / "s" / "dylora" / "mrpc" / "seed_10"
+    shutil.copytree(run, logs / "s" / "lora" / "mrpc" / "seed_10")
+    path = logs / "s" / "lora" / "mrpc" / "seed_10" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "system": "lora", "label": "LoRA"}))
+    main(["report", str(logs), "--against", "lora", "--format", form])
+    assert "cannot tell" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--table", "10"], "--table: must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, v1.1, got '10'"),
         (["--table", "2", "--by", "task,rank"], "--by: must be left out with --table"),
         (["--table", "2", "--learning_rates", "all"], "--learning_rates: must be best with --table"),
+        (["--against", "dylora", "--table", "2"], "--table: must be left out with --against"),
+        (["--against", "dylora", "--by", "task,rank"], "--by: must be left out with --against"),
+        (["--against", "lora"], "--against: must be among the systems and cuts of the runs: dylora, got 'lora'"),
+        (["--systems", "lora"], "--systems: must be among the systems and cuts of the runs: dylora, got 'lora'"),
         (["--by", "task,colour"], "--by: must be fields among system, task, rank, seed, metric, got 'colour'"),
         (["--metric", "f2"], "--metric: must be a metric of the runs"),
         (["--format", "pdf"], "pdf"),

@@ -22,7 +22,7 @@ def write(tmp_path):
     """Write a sweep file on the embedded task; gives its path."""
 
     def file(**changes):
-        (tmp_path / "demo.yaml").write_text("data: {task: restaurants}\n")
+        (tmp_path / "demo.yaml").write_text("data: {task: restaurants}\nrank_sampling: {recipe: dylora}\n")
         content = {"tasks": {"restaurants": "demo.yaml"}, "seeds": [10], "systems": {"dylora": None}, **changes}
         path = tmp_path / "small.yaml"
         path.write_text(yaml.safe_dump(content))
@@ -79,6 +79,21 @@ def test_help_describes_every_option(capsys):
 def test_wrong_options(write, refused, arguments, words, tmp_path):
     assert words in refused("sweep", write(), *arguments)
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"systems": {"lora": {"cuts": ["two_sided"]}}},
+            "systems.lora.cuts: must be among alpha/b, alpha/max_rank, svd",
+        ),
+        ({"systems": {"lora": {"cuts": ["two_sided"]}}}, "got 'two_sided'; did you mean two-sided?"),
+        ({"table": 99}, "table: must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, v1.1, got '99'"),
+    ],
+)
+def test_what_is_used_after_training_is_checked_before(write, refused, changes, words, tmp_path):
+    assert words in refused("sweep", str(write(**changes)), "--root", str(tmp_path / "logs"))
 
 
 def test_an_unknown_key_and_a_missing_file(write, refused):

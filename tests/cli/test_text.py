@@ -45,6 +45,33 @@ def test_fit_then_test_leaves_the_texts_of_each_rank(options, tmp_path, capsys):
         assert [answer["text"] for answer in answers] == [record["output"] for record in records]
 
 
+def test_a_run_that_goes_by_bleu_keeps_the_texts_outcomes_and_a_rank_is_chosen(options, tmp_path, capsys):
+    main(["fit", *options, "--model.monitor", "bleu"])
+    run = tmp_path / "logs" / "restaurants_text" / "version_0"
+    content = tiny.metrics_of(run)
+    assert content["metric"] == "bleu"
+    found = {rank: each["value"] for rank, each in content["chosen"]["ranks"].items()}
+    assert found == pytest.approx(content["best"]["metrics"]["bleu"], rel=1e-5)
+    capsys.readouterr()
+    main(["choose", str(run)])
+    assert ": 4 validation examples" in capsys.readouterr().out
+
+
+def test_what_has_outcomes_is_said_where_the_metric_has_none(options, tmp_path, refused):
+    main(["fit", *options, "--model.monitor", "cider"])
+    line = refused("choose", tmp_path / "logs" / "restaurants_text" / "version_0")
+    assert "RUN: must be a run that went by a metric with outcomes (accuracy, f1, " in line
+    assert "bleu_multi, rouge_l, exact_match), got " in line
+    assert "which went by cider" in line
+
+
+def test_a_score_that_nothing_is_written_for_cannot_be_monitored(options, refused):
+    line = refused("fit", *options, "--model.monitor", "bleu", "--data.generate_examples", "0")
+    assert "model.monitor: must be one of the metrics of this evaluation (perplexity, token_accuracy, loss)" in line
+    line = refused("fit", *options, "--model.monitor", "accuracy")
+    assert "model.monitor: must be a metric of the data (perplexity, token_accuracy, bleu, " in line
+
+
 @pytest.mark.parametrize(("name", "data"), [("e2e", "E2EDataModule"), ("dart", "DARTDataModule"), ("xsum", "E2EData")])
 @pytest.mark.parametrize("form", ["--set {}", "--set={}"])
 def test_the_former_set_says_what_to_write(refused, name, data, form):

@@ -335,3 +335,32 @@ def test_real_tasks_are_loaded(real_glue, word_tokenizer, tmp_path, task, rows):
     loaders = [module.train_dataloader(), *module.val_dataloader()]
     assert [len(loader.dataset) for loader in loaders] == rows
     assert len(next(iter(loaders[1]))["labels"]) == 32
+
+
+@pytest.mark.parametrize("task", ["rte", "stsb"])
+def test_a_share_of_the_training_rows_validates_and_is_not_trained_on(make, task):
+    """The official validation rows stay unseen; both parts together are the training rows."""
+
+    def indices(module):
+        module.setup("fit")
+        return [set(module.rows(part)["index"][:]) for part in module.parts("fit")]
+
+    trained, validated = indices(make(task, validation_share=0.34, split_seed=3))
+    assert trained
+    assert validated
+    assert not trained & validated
+    assert trained | validated == indices(make(task))[0]
+    assert indices(make(task, validation_share=0.34, split_seed=3))[1] == validated
+
+
+def test_held_out_rows_are_a_share_of_each_class(make):
+    """66 of 100 rows are entailment: a tenth is 7 (6.6) of them and 3 (3.4) of the others."""
+    module = make("rte", validation_share=0.1)
+    module.setup("validate")
+    assert sorted(module.rows(module.parts("validate")[0])["labels"][:]) == [0] * 7 + [1] * 3
+
+
+@pytest.mark.parametrize("share", [0, 1, 1.5])
+def test_a_share_that_leaves_nothing_is_refused(make, share):
+    with pytest.raises(InputError, match=r"data.validation_share: must be above 0 and below 1, or null"):
+        make("rte", validation_share=share)

@@ -346,3 +346,12 @@ def test_every_row_of_the_real_sets_is_read_tokenised_and_batched(name, training
         assert sorted(indices(loader)) == list(range(rows))
     assert len(module.items("test")) == items
     assert not any("cut" in note for note in notes)
+
+
+def test_a_share_of_the_training_inputs_validates(make):
+    """60 texts of 30 inputs, a tenth of the inputs: 54 pairs to train on, 6 to validate."""
+    module = make(validation_share=0.1, generate_examples=0)
+    module.setup("fit")
+    assert [len(module.rows(part)) for part in module.parts("fit")] == [54, 6]
+    with pytest.raises(InputError, match=r"data.validation_share: must be above 0 and below 1, or null, got 1"):
+        make(validation_share=1)

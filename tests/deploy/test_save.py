@@ -1,16 +1,19 @@
 """A model of one's own loop, kept in a folder and loaded again: equal outputs at every rank."""
 
 import json
+import subprocess
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import dylora
 from dylora import DyLoRAConfig, InputError
 from dylora.assets import asset_path
+from dylora.deploy.adapter_folder import read_folder
+from dylora.deploy.checksums import check_sums, write_sums
 
 
 class WithBatchNorm(nn.Module):
@@ -138,6 +141,100 @@ def test_damaged_files_are_named(tmp_path):
 def test_a_class_outside_transformers_is_never_imported(tmp_path):
     folder = _small(tmp_path / "kept")
     content = json.loads((folder / "dylora.json").read_text())
+    del content["digests"]
     (folder / "dylora.json").write_text(json.dumps({**content, "model_class": "antigravity.x", "model_config": {}}))
     with pytest.raises(InputError, match="a class of one's own"):
         dylora.load(folder)
+
+
+def _content(folder):
+    return json.loads((folder / "dylora.json").read_text())
+
+
+@pytest.mark.parametrize("part", ["adapter.safetensors", "dylora.json"])
+def test_each_flipped_bit_is_refused_or_changes_nothing(tmp_path, part):
+    folder = _small(tmp_path / "kept")
+    record, state = read_folder(folder)
+    whole, refused = (folder / part).read_bytes(), 0
+    for place in range(0, len(whole), 9):
+        (folder / part).write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        try:
+            found, read = read_folder(folder)
+        except InputError:
+            refused += 1
+        else:
+            assert found == record
+            assert all(torch.equal(read[name], tensor) for name, tensor in state.items())
+    assert refused > 0.9 * len(whole) / 9
+
+
+def test_weights_of_another_type_shape_name_or_place_are_refused(tmp_path):
+    folder = _small(tmp_path / "kept")
+    state = load_file(folder / "adapter.safetensors")
+    first, second = "norm.running_mean", "norm.running_var"
+    assert not torch.equal(state[first], state[second])
+    for changed in (
+        {**state, first: state[second], second: state[first]},
+        {**state, first: torch.nextafter(state[first], torch.tensor(9.0))},
+        {name: tensor.double() for name, tensor in state.items()},
+        {name: tensor.reshape(-1) for name, tensor in state.items()},
+        dict(list(state.items())[1:]),
+        {**state, "more": torch.ones(1)},
+    ):
+        save_file(changed, folder / "adapter.safetensors")
+        with pytest.raises(InputError, match=r"kept: must be as it was written, got a folder in which"):
+            dylora.load(folder, model=WithBatchNorm())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_older_folder_is_read_with_a_notice_and_refused_where_it_is_not_finite(tmp_path, caplog, value):
+    folder = _small(tmp_path / "kept")
+    content = {name: item for name, item in _content(folder).items() if name != "digests"}
+    (folder / "dylora.json").write_text(json.dumps(content))
+    with caplog.at_level("INFO"):
+        read_folder(folder)
+    assert "kept holds no digests" in caplog.text
+    state = load_file(folder / "adapter.safetensors")
+    state["head.weight"][0, 0] = value
+    save_file(state, folder / "adapter.safetensors")
+    with pytest.raises(InputError, match=r"adapter.safetensors: .*head.weight is NaN or infinite"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("adapter", None), ("adapter", 3), ("adapter", {"max_rank": "8"}), ("layers", []), ("labels", "a"), ("dtype", 3)],
+)
+def test_an_older_folder_with_missing_or_ill_typed_fields_is_refused(tmp_path, field, value):
+    folder = _small(tmp_path / "kept")
+    content = {name: item for name, item in _content(folder).items() if name != "digests"}
+    if value is None:
+        del content[field]
+    else:
+        content[field] = value
+    (folder / "dylora.json").write_text(json.dumps(content))
+    with pytest.raises(InputError):
+        dylora.load(folder, model=WithBatchNorm())
+
+
+def test_checksums_name_the_file_that_changed_and_leave_the_card_alone(tmp_path):
+    folder = _small(tmp_path / "kept")
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "README.md").write_text("card")
+    write_sums(folder)
+    done = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=False)
+    assert done.returncode == 0
+    (folder / "README.md").write_text("edited")
+    (folder / "notes").write_text("new")
+    check_sums(folder)
+    (folder / "tokenizer.json").write_text("[]")
+    with pytest.raises(
+        InputError, match=r"tokenizer.json: must be the file that SHA256SUMS lists, got one that changed"
+    ):
+        dylora.load(folder, model=WithBatchNorm())
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"tokenizer.json: must be the file that SHA256SUMS lists, got none"):
+        check_sums(folder)
+    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  ../../etc/hostname\n")
+    with pytest.raises(InputError, match=r"SHA256SUMS: .* got one with other lines"):
+        check_sums(folder)

@@ -164,8 +164,11 @@ def test_the_report_counts_what_a_pruned_model_holds():
         ({"target": 0}, r"model.method.target: must be above 0 and at most 1, got 0;"),
         ({"target": 1.2}, r"model.method.target: must be above 0 and at most 1, got 1.2;"),
         ({"warmup_ratio": -0.1}, r"model.method.warmup_ratio: must be from 0 to 1, got -0.1;"),
-        ({"gate_learning_rate": 0}, r"model.method.gate_learning_rate: must be above 0, got 0;"),
-        ({"multiplier_learning_rate": -1.0}, r"model.method.multiplier_learning_rate: must be above 0, got -1.0;"),
+        ({"gate_learning_rate": 0}, r"model.method.gate_learning_rate: must be above 0 and at most 100, got 0;"),
+        (
+            {"multiplier_learning_rate": -1.0},
+            r"model.method.multiplier_learning_rate: must be above 0 and at most 1",
+        ),
     ],
 )
 def test_bad_options(options, message):

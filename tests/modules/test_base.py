@@ -157,8 +157,8 @@ def test_a_checkpoint_of_another_max_rank_is_refused(module, backbone):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"learning_rate": 0.0}, r"model.learning_rate: must be above 0, got 0.0"),
-        ({"weight_decay": -0.1}, r"model.weight_decay: must be 0 or more, got -0.1"),
+        ({"learning_rate": 0.0}, r"model.learning_rate: must be above 0 and at most 100, got 0.0"),
+        ({"weight_decay": -0.1}, r"model.weight_decay: must be from 0 to 1000, got -0.1"),
         ({"eval_rows": 0}, r"model.eval_rows: must be at least 1, got 0"),
     ],
 )

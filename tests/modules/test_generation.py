@@ -170,6 +170,20 @@ def test_texts_of_all_ranks_are_those_rank_by_rank(make, family, num_beams):
     assert len({str(texts) for texts in together.values()}) > 1
 
 
+@FAMILIES
+@pytest.mark.parametrize("num_beams", [1, 2])
+@pytest.mark.parametrize("stacks", [True, False])
+def test_texts_of_rows_at_ranks_of_their_own_are_those_at_each_rank(make, family, num_beams, stacks):
+    module = make(family, num_beams=num_beams)
+    batch = _data(module).prompts(ROWS)
+    expected = dict(module.texts_at_ranks(batch))
+    rank_state(module.model).row_checks["generation"] = stacks
+    own = torch.tensor([2, 4, 1, 2, 3])
+    found = module.texts_at_own_ranks({**batch, "rank": own})
+    assert found == [expected[rank][row] for row, rank in enumerate(own.tolist())]
+    assert len({expected[rank][0] for rank in RANKS}) > 1
+
+
 def test_ranks_are_stacked_as_far_as_rows_and_beams_fit(make, monkeypatch):
     seen = []
 

@@ -32,10 +32,10 @@ def test_the_paired_difference_is_that_of_the_disagreements_alone():
     first = rows((700, 1), (40, 1), (20, 0), (240, 0))
     second = rows((700, 1), (40, 0), (20, 1), (240, 0))
     result = bootstrap(accuracy([[first, second]]), resamples=20_000)
-    found = differences(result, reference=1)
+    same, found = differences(result, [1, 2], [1, 1])
     half = 1.96 * (60 - 0.4) ** 0.5 / 1000
-    assert (found[2].low, found[2].high) == pytest.approx((-0.02 - half, -0.02 + half), abs=1.1e-3)
-    assert (found[1].value, found[1].low, found[1].high) == (0, 0, 0)
+    assert (found.low, found.high) == pytest.approx((-0.02 - half, -0.02 + half), abs=1.1e-3)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
 def test_the_interval_of_a_correlation_is_scipys_percentile_interval():
@@ -82,9 +82,9 @@ def test_few_disagreements_are_no_certainty():
     """None in 300 bears a difference of 3 in 300, in either direction."""
     same = rows((240, 1), (60, 0))
     result = bootstrap(accuracy([[same, same]]), 200)
-    for found in (differences(result, 1)[2], differences_to_best(result, 1)[2]):
+    for found in (differences(result, [2], [1])[0], differences_to_best(result, 1)[2]):
         assert (found.low, found.high) == pytest.approx((-0.01, 0.01), rel=1e-2)
-    assert differences(result, 1)[1].high == 0
+    assert differences(result, [1], [1])[0].high == 0
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(metric):
         result = bootstrap(outcomes, 400, seed=draw)
         best = 1 + int(np.argmax(result.values))
         alone += [i.low <= t <= i.high for i, t in zip(intervals(result).values(), truth, strict=True)]
-        pairs = zip(list(differences(result, 4).values())[:3], truth - truth[3], strict=False)
+        pairs = zip(differences(result, [1, 2, 3], [4] * 3), truth[:3] - truth[3], strict=True)
         paired += [i.low <= t <= i.high for i, t in pairs]
         all_pairs = zip(differences_to_best(result, best).values(), truth - truth[best - 1], strict=True)
         together.append(all(i.low - 1e-12 <= t <= i.high + 1e-12 for i, t in all_pairs))
@@ -117,5 +117,3 @@ def test_bad_use():
     outcomes = accuracy([[rows((3, 1), (2, 0))]])
     with pytest.raises(InputError, match="resamples: must be 100 or more, got 99"):
         bootstrap(outcomes, 99)
-    with pytest.raises(InputError, match=r"reference: must be one of \[1\], got 2"):
-        differences(bootstrap(outcomes, 100), 2)

@@ -10,7 +10,6 @@ from sklearn import metrics
 from dylora.errors import InputError
 from dylora.metrics.nlg import bleu
 from dylora.rank_curve import outcome_metrics
-from dylora.rank_curve.outcomes import Recomputed
 
 SEEDS, RANKS, EXAMPLES = 2, (1, 2, 4), 60
 
@@ -122,12 +121,6 @@ def test_bleu_from_item_counts_is_corpus_bleu_of_the_resample(generator, weights
         weights,
         lambda s, r, i: bleu.score([texts[s][r][k] for k in i], [references[k] for k in i]),
     )
-
-
-def test_any_other_metric_is_computed_from_the_drawn_examples(generator, weights):
-    outcomes_of = generator.random((SEEDS, 3, EXAMPLES))
-    outcomes = Recomputed(RANKS, EXAMPLES, lambda s, r, i: float(np.median(outcomes_of[s, RANKS.index(r), i])), SEEDS)
-    _assert_equal(outcomes, weights, lambda s, r, i: np.median(outcomes_of[s, r, i]))
 
 
 @pytest.mark.parametrize("name", ["f1", "matthews"])

@@ -51,3 +51,20 @@ def test_not_a_number_is_the_worst():
 def test_negative_tolerance_is_refused():
     with pytest.raises(InputError, match=r"tolerance: must be 0 or more, got -0.1"):
         summarise({1: 0.5}, tolerance=-0.1)
+
+
+def test_no_rank_is_chosen_where_no_value_is_a_number():
+    summary = summarise({1: math.nan, 2: math.nan})
+    assert (summary.best_rank, summary.chosen_rank) == (None, None)
+    assert math.isnan(summary.best)
+
+
+def test_a_value_that_is_not_a_number_is_never_chosen():
+    summary = summarise({1: math.nan, 2: -5.0, 3: math.nan})
+    assert (summary.best_rank, summary.chosen_rank) == (2, 2)
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, math.nan, math.inf])
+def test_tolerances_that_mean_nothing(tolerance):
+    with pytest.raises(InputError, match="tolerance: must be 0 or more"):
+        summarise({1: 0.5}, tolerance)

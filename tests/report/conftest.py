@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from dylora.runs.outcomes_file import cut_outcomes_file, write_outcomes
 from dylora.runs.record import RunRecord
+
+STEP = 12
 
 LABELS = {"dylora": "DyLoRA", "lora": "LoRA", "lora_per_rank": "LoRA (one per rank)", "fine_tune": "Fine Tune"}
 
@@ -14,10 +17,13 @@ def save_run(tmp_path):
     """Write a run's folder; gives the folder.
 
     Called with system, task and seed, the figures by metric and rank (the first metric is the monitored one), and
-    changes of the record. `cuts` are figures likewise; `best` those of another epoch.
+    changes of the record. `cuts` are figures likewise; `best` those of another epoch. `kept` are outcomes under the
+    name of the cut, an empty one for the run itself.
     """
 
-    def save(system, task, seed, figures, cuts=None, best=None, where="logs", score=0.5, config="", **changes):
+    def save(
+        system, task, seed, figures, cuts=None, best=None, where="logs", score=0.5, config="", kept=None, **changes
+    ):
         place = tmp_path / where / system / task / f"seed_{seed}"
         place = place.joinpath(*(f"{key}_{changes[key]}" for key in ("rank", "learning_rate") if key in changes))
         values = {"rank": None, "learning_rate": None, "table": None, "status": "finished", **changes}
@@ -28,7 +34,7 @@ def save_run(tmp_path):
         folder = place / "task" / "version_0"
         (folder / "cuts").mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(config)
-        last = {"metrics": _text_keys(figures), "score": score}
+        last = {"metrics": _text_keys(figures), "score": score, "step": STEP}
         content = {
             "metric": next(iter(figures)),
             "last": last,
@@ -37,8 +43,11 @@ def save_run(tmp_path):
         (folder / "rank_metrics.json").write_text(json.dumps(content))
         for name, cut in (cuts or {}).items():
             (folder / "cuts" / f"{name}.json").write_text(
-                json.dumps({"cut": name.replace("-", "/"), "metrics": _text_keys(cut)})
+                json.dumps({"cut": name.replace("-", "/"), "metrics": _text_keys(cut), "step": STEP})
             )
+        for name, outcomes in (kept or {}).items():
+            path = cut_outcomes_file(folder, name) if name else folder / "outcomes_last.npz"
+            write_outcomes(path, outcomes, STEP)
         return place
 
     return save

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dylora.report.curves import Curves, Picked
+from dylora.report.curves import Curves, Picked, build_curves, without_aliases, without_repeats
+from dylora.report.results import read_results
 
 
 @pytest.fixture
@@ -41,3 +42,13 @@ def test_a_search_takes_the_time_of_all_its_ranks():
     search = Curves("lora_search", "", "LoRA", "mrpc", "f1", {}, {10: {1: 10.0, 2: 11.0, 64: 12.0}})
     assert search.training_seconds() == (33.0,)
     assert search.training_seconds(most=32) == (21.0,)
+
+
+@pytest.mark.parametrize(("cuts", "shown"), [(["svd"], ["", "svd"]), (["svd", "alpha-b"], ["alpha/b", "svd"])])
+def test_a_run_is_shown_as_trained_unless_the_cut_of_its_scaling_was_evaluated(save_run, tmp_path, cuts, shown):
+    figures = {"f1": {1: 0.5, 8: 0.9}}
+    other = {"f1": {1: 0.8, 8: 0.9}}
+    made = {cut: figures if cut == "alpha-b" else other for cut in cuts}
+    save_run("dylora", "mrpc", 10, figures, made, config="model: {adapter: {scaling: alpha/b}}")
+    curves, _ = build_curves(read_results([tmp_path], None, "last")[0])
+    assert sorted(c.cut for c in without_repeats(without_aliases(curves))) == shown

@@ -27,6 +27,17 @@ def test_any_fields_go_down_and_across(curves):
     assert ["mrpc", "4242", "91.00 (1)", "90.00 (1)", "—"] in table.rows
 
 
+def test_behind_the_ranks_stand_their_mean_and_the_area_of_complete_curves(curves):
+    table = pivot(curves, "task+system,rank")
+    assert table.heads == ["Task", "System", "1", "2", "8", "mean", "AURAC"]
+    # seed 10: mean 91, area (90.5 * 1 + 91.5 * 6) / 7; seed 42: 91.5, (91.75 + 91.25 * 6) / 7; seed 4242 lacks rank 8
+    means, areas = (91.0, 91.5), ((90.5 + 91.5 * 6) / 7, (91.75 + 91.25 * 6) / 7)
+    shown = [f"{(a + b) / 2:.2f} ± {abs(a - b) / 2**0.5:.2f} (2)" for a, b in (means, areas)]
+    assert table.rows[0][-2:] == shown
+    assert next(row for row in table.rows if row[1] == "Fine Tune")[-2:] == ["—", "—"]
+    assert {record["rank"] for record in table.tidy} == {1, 2, 8, "mean", "AURAC"}
+
+
 @pytest.mark.parametrize(
     ("by", "metric", "words"),
     [

@@ -21,7 +21,22 @@ def test_a_panel_a_task_with_the_mean_over_the_seeds(curves):
     assert list(line.get_xdata()) == [1, 2, 8]
     assert list(line.get_ydata()) == pytest.approx([91.0, (91 + 91.5 + 90) / 3, 91.5])
     band = panels[0].collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.max(), band.min()) == pytest.approx((91.5 + 0.5**0.5, 91.0 - 1.0))
+    assert (band.min(), band.max()) == pytest.approx((90.0, 92.0))  # of 90, 92, 91; 91, 91.5, 90; 92, 91
+
+
+def test_the_legend_says_what_the_bands_are_where_there_are_some(curves):
+    words = "line: mean over the seeds; band: lowest to highest seed"
+    assert [text.get_text() for text in draw_curves(curves).legends[0].get_texts()][-1] == words
+    single = [c for c in curves if c.task == "stsb"]
+    assert [text.get_text() for text in draw_curves(single).legends[0].get_texts()] == ["DyLoRA"]
+
+
+def test_a_ninth_system_is_told_from_the_first_by_its_line(save_run, tmp_path):
+    for number in range(9):
+        save_run(f"system_{number}", "mrpc", 10, {"f1": {1: 0.9, 8: 0.9}})
+    lines = draw_curves(build_curves(read_results([tmp_path], None, "last")[0])[0]).axes[0].get_lines()
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
+    assert len(looks) == 9
 
 
 def test_png_and_svg_are_written(curves, tmp_path):

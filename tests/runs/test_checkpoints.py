@@ -69,7 +69,7 @@ def test_a_difference_names_both_sides(found, message):
 
 
 def test_plain_types_round_trip(tmp_path):
-    torch.save({"state_dict": {"w": torch.ones(2)}, "dylora": OURS}, tmp_path / "a.ckpt")
+    torch.save({"state_dict": {"w": torch.ones(2)}, "global_step": 1, "dylora": OURS}, tmp_path / "a.ckpt")
     assert read_checkpoint(tmp_path / "a.ckpt")["dylora"] == OURS
 
 

@@ -104,3 +104,10 @@ def test_a_file_is_replaced_whole_and_a_failed_write_leaves_the_old_one(tmp_path
         write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": [1, 2.5]}
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../../evil", ""])
+def test_a_run_lies_below_its_root(tmp_path, name):
+    with pytest.raises(InputError, match=r"data.name: must be a name of a folder below the root"):
+        new_run_folder(tmp_path / "logs", name)
+    assert not list(tmp_path.iterdir())

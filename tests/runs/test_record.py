@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from dylora.runs.record import RunRecord, tuning_score
+from dylora.errors import InputError
+from dylora.runs.record import RunRecord, read_record, tuning_score
 
 FALLING = {"1": 0.7, "2": 0.8}  # area 0.75
 RISING = {"1": 0.5, "2": 0.9}  # area 0.70
@@ -41,3 +42,9 @@ def test_the_direction_is_the_metrics_own_where_its_area_is_nought():
 def test_a_figure_that_is_no_number_is_never_the_best():
     assert score_of({"1": math.nan, "2": 0.8}, {}) == -math.inf
     assert score_of({"1": 0.7, "2": math.nan}, AT_LARGEST) == -math.inf
+
+
+def test_the_result_of_a_record_lies_below_its_run(tmp_path):
+    RunRecord("s", None, "x", "X", "rte", 10, None, None, {}, [], result="../../other").write(tmp_path)
+    with pytest.raises(InputError, match=r"run.json: result: must be a name of a folder below the root"):
+        read_record(tmp_path)

@@ -45,12 +45,14 @@ class Fake:
         commands: The arguments of all calls.
         outcomes: For a part of a run's place, the exit statuses of its next fits, then 0.
         scores: For a part of a run's place, the score of its last epoch.
+        curves: For a part of a run's place, its values at ranks 1 and 2, as trained and under a cut.
     """
 
     def __init__(self):
         self.commands = []
         self.outcomes = {}
         self.scores = {}
+        self.curves = {}
 
     def __call__(self, arguments, output):
         self.commands.append(arguments)
@@ -58,7 +60,9 @@ class Fake:
         if arguments[0] == "validate":
             folder = Path(options["ckpt_path"]).parents[1]
             (folder / "cuts").mkdir(exist_ok=True)
-            (folder / "cuts" / f"{options['cut'].replace('/', '-')}.json").write_text("{}")
+            metrics = {"accuracy": self._curve(folder)[1]}
+            content = {"cut": options["cut"], "metrics": metrics}
+            (folder / "cuts" / f"{options['cut'].replace('/', '-')}.json").write_text(json.dumps(content))
             return 0
         return self._fit(Path(options["trainer.default_root_dir"]), output)
 
@@ -70,10 +74,15 @@ class Fake:
         status = next((self._next(part) for part in self.outcomes if part in str(place)), 0)
         if status == 0:
             score = next((value for part, value in self.scores.items() if part in str(place)), 0.5)
-            (folder / "rank_metrics.json").write_text(json.dumps({"last": {"score": score}}))
+            last = {"score": score, "metrics": {"accuracy": self._curve(folder)[0]}}
+            (folder / "rank_metrics.json").write_text(json.dumps({"metric": "accuracy", "last": last}))
         elif status == 1:
             output.write_text("Traceback\nValueError: no memory left\n")
         return status
+
+    def _curve(self, folder):
+        both = next((value for part, value in self.curves.items() if part in str(folder)), ((0.5, 0.5), (0.5, 0.5)))
+        return [{"1": first, "2": second} for first, second in both]
 
     def _next(self, part):
         return self.outcomes[part].pop(0) if self.outcomes[part] else 0

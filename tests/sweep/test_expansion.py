@@ -118,3 +118,13 @@ def test_a_runs_settings_are_its_configuration_with_its_own_seed_rank_and_rate(e
     settings = replace(runs[-1], configuration=base).settings
     expected = {"seed_everything": 10, "model.adapter.max_rank": 8, "model.adapter.min_rank": 8}
     assert settings == {**expected, "model.learning_rate": 1e-3, "data.task": "rte"}
+
+
+@pytest.mark.parametrize("name", ["../evil", "../../evil", "a/../../b", "/evil", "", ".", "a\nb"])
+def test_no_name_leads_out_of_the_root(experiment, name):
+    with pytest.raises(InputError, match=r"--name: must be a name of a folder below the root"):
+        expand(experiment, name, ROOT, {})
+    with pytest.raises(InputError, match=r"systems: must be a name of a folder below the root"):
+        expand(replace(experiment, systems={name: System()}), "s", ROOT, {})
+    with pytest.raises(InputError, match=r"tasks: must be a name of a folder below the root"):
+        expand(replace(experiment, tasks={name: Path("a.yaml")}), "s", ROOT, {})

@@ -55,7 +55,7 @@ def test_what_is_wrong_is_named(write, text, words):
 
 
 def test_a_missing_file_and_an_unknown_preset(experiment, tmp_path):
-    with pytest.raises(InputError, match=r"FILE: must be a sweep file, got '.*nowhere.yaml' \(No such file"):
+    with pytest.raises(InputError, match=r"FILE: must be a file, got '.*nowhere.yaml', which does not exist"):
         read_sweep(tmp_path / "nowhere.yaml")
     with pytest.raises(InputError, match="--preset: must be one of small, got 'tiny'"):
         experiment.with_preset("tiny")

@@ -5,10 +5,11 @@ from functools import partial
 
 import pytest
 
+from dylora.report.results import read_results, read_tuning
 from dylora.runs.record import read_record
 from dylora.sweep.engines import one_after_another
 from dylora.sweep.expansion import choose, expand
-from dylora.sweep.file import System
+from dylora.sweep.file import System, Tuning
 from dylora.sweep.run import run_sweep
 
 
@@ -75,4 +76,24 @@ def test_without_a_finished_learning_rate_the_other_seeds_fail(experiment, fake,
     part = replace(experiment, systems={"dylora": System(learning_rates=(4e-4,))})
     status, lines = carry_out(choose(part, [], ["rte"], []))
     assert status == 1
-    assert lines[-1] == "  dylora rte seed 42: none of the first seed's learning rates finished"
+    assert lines[-1] == "  dylora rte seed 42: none of the learning rates that were tried finished"
+
+
+def test_learning_rates_are_tried_apart_and_judged_by_the_best_cut(experiment, fake, carry_out, tmp_path):
+    """Tuning on rows that are not reported: lr 0.002 is best under its cut, and no seed reports a trial's figures."""
+    fake.curves = {"tuning/lr_0.0004": ((0.5, 0.9), (0.6, 0.7)), "tuning/lr_0.002": ((0.1, 0.8), (0.7, 0.8))}
+    grid = System(learning_rates=(4e-4, 2e-3), cuts=("svd",))
+    tuning = Tuning({"data.validation_share": 0.1}, seed=3)
+    part = replace(experiment, systems={"lora": grid}, seeds=(10, 42), tuning=tuning)
+    status, _ = carry_out(choose(part, [], ["rte"], []))
+    assert status == 0
+    place = tmp_path / "s/lora/rte"
+    places = sorted(str(path.parent.relative_to(place)) for path in tmp_path.rglob("run.json"))
+    assert places == ["seed_10/lr_0.002", "seed_42/lr_0.002", "tuning/lr_0.0004", "tuning/lr_0.002"]
+    trial, final = read_record(place / "tuning/lr_0.002"), read_record(place / "seed_10/lr_0.002")
+    assert (trial.tunes, trial.seed, trial.overrides["data.validation_share"]) == (True, 3, 0.1)
+    assert (final.tunes, final.seed, "data.validation_share" in final.overrides) == (False, 10, False)
+    results, _ = read_results([tmp_path], None, "last")
+    assert {result.record.seed for result in results} == {10, 42}
+    (chosen,) = read_tuning([tmp_path], results)
+    assert (chosen.record.seed, chosen.record.learning_rate) == (3, 2e-3)

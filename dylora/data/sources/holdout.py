@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from dylora.errors import InputError
+
 
 @dataclass(frozen=True)
 class Holdout:
@@ -17,6 +19,17 @@ class Holdout:
 
     share: float
     seed: int
+
+
+def optional_holdout(share: float | None, seed: int) -> Holdout | None:
+    """What the options `data.validation_share` and `data.split_seed` say; None for a set's own validation rows.
+
+    Raises:
+        InputError: If the share is not inside (0, 1).
+    """
+    if share is not None and not 0 < share < 1:
+        raise InputError("data.validation_share", "above 0 and below 1, or null", share, "0.1 is usual")
+    return None if share is None else Holdout(share, seed)
 
 
 def held_out_rows(classes: Sequence[int], holdout: Holdout) -> list[int]:

@@ -13,14 +13,13 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.data.sources.hub_table import HubSet, read_hub_split
 from dylora.data.sources.labelled_text import class_ids, class_names, find_text_columns, scores, texts
-from dylora.data.sources.table import Table
+from dylora.data.sources.table import RANK, Table, row_ranks
 from dylora.data.sources.table_files import read_table
 from dylora.errors import InputError
 
 TaskType = Literal["classification", "regression"]
 FIELDS = ("text", "text_pair")
 """What the text columns are called in the rows, whatever they are called in the files."""
-RANK = "rank"
 
 
 @dataclass(frozen=True)
@@ -143,22 +142,3 @@ class OwnTextSource:
             table = read_hub_split(self._hub, origin) if self._hub else read_table(file, f"data.{split}_file")
             self._tables[split] = table
         return self._tables[split]
-
-
-def row_ranks(table: Table) -> list[int]:
-    """The rank that each row is to be predicted at; whether the adapter has it is found out there.
-
-    Args:
-        table: With a column `rank`.
-
-    Raises:
-        InputError: If a row's is no whole number from 1.
-    """
-    ranks = []
-    for row, value in enumerate(table.column(RANK, RANK)):
-        text = str(value)
-        if not text.isdecimal() or int(text) < 1:
-            fix = "give every row one, or call the column otherwise"
-            raise InputError(f"{table.place(row)}, {RANK}", "a whole number from 1", repr(value), fix)
-        ranks.append(int(text))
-    return ranks

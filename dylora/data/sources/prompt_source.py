@@ -4,12 +4,12 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 from dylora.data.sources.hub_table import HubSet, read_hub_split
 from dylora.data.sources.prompts import Example, Reader
-from dylora.data.sources.table import Table
+from dylora.data.sources.table import RANK, Table, row_ranks
 from dylora.data.sources.table_files import read_table
 from dylora.data.sources.text_items import Entry
 from dylora.errors import InputError
@@ -61,12 +61,14 @@ class PromptSource:
     def entries(self, split: str) -> list[Entry]:
         """An entry for each example."""
         return [
-            Entry(example.prompt, () if example.completion is None else (example.completion,))
+            Entry(example.prompt, () if example.completion is None else (example.completion,), rank=example.rank)
             for example in self.examples(split)
         ]
 
     def examples(self, split: str) -> list[Example]:
         """The examples of a split, in the order of their file; without a validation split a part of the training's.
+
+        Test rows that have a column `rank`, which no template names, keep it: `predict` writes each at its own.
 
         Args:
             split: `train`, `validation` or `test`.
@@ -78,8 +80,15 @@ class PromptSource:
             if split != "test" and not self._has("validation"):
                 self._split_off()
             else:
-                self._read[split] = self._reader.read(self._table(split), with_completion=split != "test")
+                self._read[split] = self._of_file(split)
         return self._read[split]
+
+    def _of_file(self, split: str) -> list[Example]:
+        table = self._table(split)
+        found = self._reader.read(table, with_completion=split != "test")
+        if split != "test" or RANK not in table.names or RANK in self._reader.names():
+            return found
+        return [replace(example, rank=rank) for example, rank in zip(found, row_ranks(table), strict=True)]
 
     def _has(self, split: str) -> bool:
         return getattr(self._hub, split) is not None if self._hub else split in self._files

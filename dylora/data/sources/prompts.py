@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dylora.data.sources.json_text import load_json
 from dylora.data.sources.table import Table
 from dylora.errors import InputError
 
@@ -23,12 +24,14 @@ class Example:
         prompt: What the model is shown, as text.
         completion: What it should write; none where the row does not say.
         messages: The whole conversation, the answer included; empty where the row is not one.
+        rank: The rank that it is to be predicted at; None for every asked one.
     """
 
     where: str
     prompt: str
     completion: str | None
     messages: tuple[Message, ...] = ()
+    rank: int | None = None
 
 
 class Reader(Protocol):
@@ -48,6 +51,9 @@ class Reader(Protocol):
     def key(self) -> str:
         """What decides how rows are read."""
 
+    def names(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+
 
 class TemplateReader:
     """Fills two templates with the columns of a row.
@@ -64,6 +70,10 @@ class TemplateReader:
         self._prompt, self._completion = prompt, completion
         self._prompt_columns = template_columns(prompt, "data.prompt")
         self._completion_columns = template_columns(completion, "data.completion")
+
+    def names(self) -> tuple[str, ...]:
+        """Those of both templates."""
+        return (*self._prompt_columns, *self._completion_columns)
 
     def key(self) -> str:
         """Both templates."""
@@ -101,6 +111,10 @@ class MessagesReader:
     def __init__(self, column: str, render: Render) -> None:
         self._column = column
         self._render = render
+
+    def names(self) -> tuple[str, ...]:
+        """The column."""
+        return (self._column,)
 
     def key(self) -> str:
         """The column."""
@@ -171,7 +185,7 @@ def parse_messages(value: Any, where: str) -> tuple[Message, ...]:  # noqa: ANN4
     given = value
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = load_json(value)
         except json.JSONDecodeError:
             value = None
     fits = isinstance(value, list) and value and all(_is_message(message) for message in value)

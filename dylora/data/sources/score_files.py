@@ -7,6 +7,7 @@ from typing import Any
 
 from dylora.data.sources import dart, e2e, webnlg
 from dylora.data.sources.e2e import Form
+from dylora.data.sources.json_text import load_json
 from dylora.data.sources.text import Corpus
 from dylora.data.sources.text_files import AGAIN, decode, read_bytes, split_lines
 from dylora.data.sources.text_items import Item, group
@@ -75,7 +76,7 @@ def _text(path: Path, argument: str) -> str:
 def _json_lines(content: str, path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(split_lines(content), start=1):
         try:
-            yield number, json.loads(line)
+            yield number, load_json(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}", "JSON", f"{line[:40]!r} ({error.msg})", AGAIN) from None
 

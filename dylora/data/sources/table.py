@@ -7,6 +7,9 @@ from typing import Any
 
 from dylora.errors import InputError
 
+RANK = "rank"
+"""The column of the rank that a row is to be predicted at."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -77,3 +80,22 @@ def refuse_twice(names: Sequence[str], place: str) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(place, "columns of different names", f"{twice[0]!r} twice", "rename one of them")
+
+
+def row_ranks(table: Table) -> list[int]:
+    """The rank that each row is to be predicted at; whether the adapter has it is found out there.
+
+    Args:
+        table: With a column `rank`.
+
+    Raises:
+        InputError: If a row's is no whole number from 1.
+    """
+    ranks = []
+    for row, value in enumerate(table.column(RANK, RANK)):
+        text = str(value)
+        if not text.isdecimal() or int(text) < 1:
+            fix = "give every row one, or call the column otherwise"
+            raise InputError(f"{table.place(row)}, {RANK}", "a whole number from 1", repr(value), fix)
+        ranks.append(int(text))
+    return ranks

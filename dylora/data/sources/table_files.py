@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dylora.data.sources.json_text import load_json
 from dylora.data.sources.table import Table, check_table, refuse_twice
 from dylora.data.sources.text_files import decode, split_lines
 from dylora.errors import InputError
@@ -110,7 +111,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
         return dict(found)
 
     try:
-        value = json.loads(line, object_pairs_hook=pairs)
+        value = load_json(line, pairs)
     except json.JSONDecodeError as error:
         given = f"{error.msg} at column {error.colno}"
         raise InputError(place, "a JSON object", given, "write one object a line") from None

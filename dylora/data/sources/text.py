@@ -117,7 +117,11 @@ class FolderSource:
             InputError: If the file is missing, empty, truncated, not UTF-8 or of another shape.
         """
         path = self.path(split)
-        return self._corpus.parse(read_bytes(path), path)
+        entries = self._corpus.parse(read_bytes(path), path)
+        if split == "train" and not any(entry.texts for entry in entries):
+            given = f"{len(entries)} entries without one"
+            raise InputError(str(path), "entries with texts to learn from", given, "use the official file")
+        return entries
 
 
 class HubSource:

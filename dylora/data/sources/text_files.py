@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dylora.data.sources.json_text import load_json
 from dylora.data.sources.text_items import Entry
 from dylora.errors import InputError
 
@@ -85,7 +86,7 @@ def parse_json(content: bytes, path: Path) -> Any:  # noqa: ANN401
     """
     text = decode(content, path)
     try:
-        return json.loads(text)
+        return load_json(text)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         given = "a file that ends too early" if cut else f"{error.msg} at column {error.colno}"

@@ -13,27 +13,31 @@ class Entry:
         texts: Texts that say it, as they are trained on; none in a file without references.
         tags: What results are split by, such as `{"seen": "U"}`.
         rejected: Texts that the set's makers mark as faulty; counted, never used.
+        rank: The rank that it is to be predicted at; None for every asked one.
     """
 
     source: str
     texts: tuple[str, ...]
     tags: Mapping[str, str] = field(default_factory=dict)
     rejected: tuple[str, ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
 class Item:
-    """One prompt to generate from and score: all entries with the same source together.
+    """One prompt to generate from and score: all entries with the same source (and rank) together.
 
     Attributes:
         source: The prompt as it is shown to the model, without the separator token.
         references: Texts to compare with, none of them empty; none at all in a file without references.
         tags: What results are split by, such as `{"seen": "S"}` or `{"seen": "U"}` for WebNLG; else empty.
+        rank: The rank that it is to be predicted at; None for every asked one.
     """
 
     source: str
     references: tuple[str, ...]
     tags: Mapping[str, str] = field(default_factory=dict)
+    rank: int | None = field(default=None, repr=False)
 
 
 def linearise(facts: Iterable[Sequence[str]]) -> str:
@@ -68,13 +72,13 @@ def group(entries: Iterable[Entry], most: int | None = None) -> list[Item]:
     >>> group([Entry("a", ("x",)), Entry("b", ("y",)), Entry("a", ("", "z"))], most=2)
     [Item(source='a', references=('x',), tags={}), Item(source='b', references=('y',), tags={})]
     """
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, int | None], list[str]] = {}
     tags: dict[str, Mapping[str, str]] = {}
     for entry in entries:
         if entry.texts or not entry.rejected:
-            found.setdefault(entry.source, []).extend(entry.texts)
+            found.setdefault((entry.source, entry.rank), []).extend(entry.texts)
             tags.setdefault(entry.source, entry.tags)
-    return [Item(source, _scored(texts[:most]), tags[source]) for source, texts in found.items()]
+    return [Item(source, _scored(texts[:most]), tags[source], rank) for (source, rank), texts in found.items()]
 
 
 def _scored(texts: list[str]) -> tuple[str, ...]:

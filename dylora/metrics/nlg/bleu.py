@@ -39,12 +39,13 @@ def score(hypotheses: Sequence[str], references: References) -> float:
     return float(_counts(hypotheses, references, "13a").score) / 100
 
 
-def item_counts(hypotheses: Sequence[str], references: References) -> list[list[int]]:
+def item_counts(hypotheses: Sequence[str], references: References, tokenizer: str = "13a") -> list[list[int]]:
     """What each item adds to the counts that `score` is computed from, so that it can be computed on any resample.
 
     Args:
         hypotheses: One text an item.
         references: The references of each item.
+        tokenizer: sacrebleu's name of it.
 
     Returns:
         Of each item ten numbers: matching n-grams (n = 1 to 4), n-grams (n = 1 to 4), length, closest reference length.
@@ -53,8 +54,25 @@ def item_counts(hypotheses: Sequence[str], references: References) -> list[list[
         InputError: The two do not fit each other.
     """
     check_texts(hypotheses, references)
-    items = (_counts([text], [texts], "13a") for text, texts in zip(hypotheses, references, strict=True))
+    items = (_counts([text], [texts], tokenizer) for text, texts in zip(hypotheses, references, strict=True))
     return [[*item.counts, *item.totals, item.sys_len, item.ref_len] for item in items]
+
+
+def e2e_item_counts(hypotheses: Sequence[str], references: References) -> list[list[int]]:
+    """As `item_counts`, for `e2e_score`: n-grams are words - n + 1, and an empty text has one (empty) word."""
+    found = []
+    for text, (*hits, _, _, _, _, length, closest) in zip(hypotheses, item_counts(hypotheses, references), strict=True):
+        words = length + (not text.strip())
+        found.append([*hits, *(words - n for n in range(4)), words, closest])
+    return found
+
+
+def multi_bleu_item_counts(
+    hypotheses: Sequence[str], references: References, reference_files: int = 3
+) -> list[list[int]]:
+    """As `item_counts`, for `multi_bleu_score`, whose arguments it has."""
+    check_texts(hypotheses, references)
+    return item_counts(hypotheses, _padded(references, reference_files), "none")
 
 
 def e2e_score(hypotheses: Sequence[str], references: References) -> float:
@@ -102,5 +120,9 @@ def multi_bleu_score(hypotheses: Sequence[str], references: References, referenc
         InputError: The two do not fit each other.
     """
     check_texts(hypotheses, references)
-    padded = [[*texts, *[""] * reference_files][:reference_files] for texts in references]
-    return float(_counts(hypotheses, padded, "none").score) / 100
+    return float(_counts(hypotheses, _padded(references, reference_files), "none").score) / 100
+
+
+def _padded(references: References, files: int) -> list[list[str]]:
+    """An empty line for each reference that an item lacks."""
+    return [[*texts, *[""] * files][:files] for texts in references]

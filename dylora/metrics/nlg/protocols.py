@@ -1,11 +1,14 @@
 """Which metrics a data set's scores are, and in which form each metric is given the texts."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from dylora.metrics.nlg import bleu, cider, meteor, nist, rouge_l, ter_pyter, ter_tercom
 from dylora.metrics.nlg.inputs import References, check_texts
 from dylora.metrics.nlg.postprocess import evaluation_text, lower_and_space
 from dylora.metrics.nlg.ptb_tokenizer import ptb_text
+
+Counts = list[list[int]]
 
 _LORA_REFERENCES = 6  # microsoft/LoRA's eval.py -nr 6
 _UPSTREAM_REFERENCES = 3  # the reference files of DART and of WebNLG 2017
@@ -44,8 +47,7 @@ def e2e_scores(hypotheses: Sequence[str], references: References) -> dict[str, f
 
 def _table_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
     check_texts(hypotheses, references)
-    spaced = [lower_and_space(text) for text in hypotheses]
-    spaced_references = [[lower_and_space(text) for text in texts[:_LORA_REFERENCES]] for texts in references]
+    spaced, spaced_references = _spaced(hypotheses, references)
     upstream_references = [texts[:_UPSTREAM_REFERENCES] for texts in spaced_references]
     words = [evaluation_text(text) for text in hypotheses]
     word_references = [[evaluation_text(text) for text in texts[:_LORA_REFERENCES]] for texts in references]
@@ -56,6 +58,20 @@ def _table_scores(hypotheses: Sequence[str], references: References) -> dict[str
         "ter_pyter": ter_pyter.score(words, word_references),
         "ter_tercom": ter_tercom.score(spaced, upstream_references),
     }
+
+
+def _spaced(hypotheses: Sequence[str], references: References) -> tuple[list[str], list[list[str]]]:
+    """Lower-case texts with punctuation set off, and up to six references of each."""
+    spaced = [[lower_and_space(text) for text in texts[:_LORA_REFERENCES]] for texts in references]
+    return [lower_and_space(text) for text in hypotheses], spaced
+
+
+def table_counts(score: Literal["bleu", "bleu_multi"], hypotheses: Sequence[str], references: References) -> Counts:
+    """What each item adds to the counts of `bleu` or `bleu_multi` of DART and WebNLG; see `bleu.item_counts`."""
+    spaced, spaced_references = _spaced(hypotheses, references)
+    if score == "bleu":
+        return bleu.item_counts(spaced, spaced_references)
+    return bleu.multi_bleu_item_counts(spaced, spaced_references, _UPSTREAM_REFERENCES)
 
 
 def dart_scores(hypotheses: Sequence[str], references: References) -> dict[str, float | None]:
@@ -113,10 +129,15 @@ def own_scores(hypotheses: Sequence[str], references: References) -> dict[str, f
     0.5
     """
     check_texts(hypotheses, references)
-    pairs = zip(hypotheses, references, strict=True)
-    exact = [text.strip() in {reference.strip() for reference in texts} for text, texts in pairs]
+    exact = exact_matches(hypotheses, references)
     return {
         "bleu": bleu.score(hypotheses, references),
         "rouge_l": rouge_l.score(hypotheses, references),
         "exact_match": sum(exact) / len(exact),
     }
+
+
+def exact_matches(hypotheses: Sequence[str], references: References) -> list[bool]:
+    """Whether each text is one of its references, but for white space around them."""
+    pairs = zip(hypotheses, references, strict=True)
+    return [text.strip() in {reference.strip() for reference in texts} for text, texts in pairs]
