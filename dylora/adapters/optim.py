@@ -1,13 +1,14 @@
 """Optimizers and schedule: torch's AdamW, Algorithm 1 to the bit, and a linear warm-up."""
 
+import itertools
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, overload
+from functools import partial
+from typing import Any, Literal, cast, overload
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import get_linear_schedule_with_warmup
 
 from dylora.adapters.factors import LowRankFactors
 from dylora.errors import InputError
@@ -84,31 +85,34 @@ class RowExactAdamW(Optimizer):
                 loss = closure()
         rows = self._updated_rows()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group, rows)
+            if parameters := [parameter for parameter in group["params"] if parameter.grad is not None]:
+                self._update(parameters, group, rows if group["rank_dim"] is not None else slice(None))
         return loss
 
-    def _update(self, parameter: Tensor, group: dict[str, Any], rows: slice) -> None:
-        """The update of `torch.optim.AdamW`, on a view of the rows that take part."""
-        state, dim = self.state[parameter], group["rank_dim"]
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], rows: slice) -> None:
+        """The update of `torch.optim.AdamW`, on views of the rows that take part."""
+        dim = group["rank_dim"]
+        states = [self._begun(parameter, dim) for parameter in parameters]
+        steps = [state["step"][rows] for state in states]
+        torch._foreach_add_(steps, 1.0)
+        _adamw(
+            [_rows(parameter, dim, rows) for parameter in parameters],
+            [_rows(cast(Tensor, parameter.grad), dim, rows) for parameter in parameters],
+            [_rows(state["exp_avg"], dim, rows) for state in states],
+            [_rows(state["exp_avg_sq"], dim, rows) for state in states],
+            steps,
+            group,
+        )
+
+    def _begun(self, parameter: Tensor, dim: int | None) -> dict[str, Tensor]:
+        """What is kept of a parameter."""
+        state: dict[str, Tensor] = self.state[parameter]
         if not state:
             # One counter a row; plain parameters have a single one.
             state["step"] = torch.zeros(1 if dim is None else parameter.shape[dim], dtype=torch.float64)
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
-        if dim is None:
-            rows = slice(None)
-        state["step"][rows] += 1
-        assert parameter.grad is not None
-        _adamw(
-            _rows(parameter, dim, rows),
-            _rows(parameter.grad, dim, rows),
-            _rows(state["exp_avg"], dim, rows),
-            _rows(state["exp_avg_sq"], dim, rows),
-            _along(state["step"][rows], parameter, dim),
-            group,
-        )
+        return state
 
 
 def linear_warmup(
@@ -127,11 +131,9 @@ def linear_warmup(
     """
     check_warmup(warmup_ratio, warmup_steps)
     warmup = -int(-total_steps * warmup_ratio // 1) if warmup_steps is None else warmup_steps
-    schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)  # type: ignore[no-untyped-call]
+    share = partial(_warmed_up, warmup=warmup, total=total_steps)
     constant = [group.get("constant_lr", False) for group in optimizer.param_groups]
-    if not any(constant):
-        return schedule
-    return LambdaLR(optimizer, [_one if keep else schedule.lr_lambdas[0] for keep in constant])
+    return LambdaLR(optimizer, [_one if keep else share for keep in constant] if any(constant) else share)
 
 
 def check_warmup(ratio: float, steps: int | None) -> None:
@@ -160,28 +162,60 @@ def _one(step: int) -> float:
     return 1.0
 
 
+def _warmed_up(step: int, warmup: int, total: int) -> float:
+    """Share of the peak learning rate at a step."""
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
 def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:
     if dim is None:
         return tensor
     return tensor[rows] if dim == 0 else tensor[:, rows]
 
 
-def _along(steps: Tensor, like: Tensor, dim: int | None) -> Tensor:
-    """Reshape one counter a row so that it broadcasts along `dim` of a tensor."""
-    shape = [1] * like.dim()
-    if dim is not None:
-        shape[dim] = -1
-    return steps.view(shape)
-
-
 def _adamw(
-    parameter: Tensor, grad: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: Tensor, group: dict[str, Any]
+    parameters: list[Tensor],
+    grads: list[Tensor],
+    exp_avgs: list[Tensor],
+    exp_avg_sqs: list[Tensor],
+    steps: list[Tensor],
+    group: dict[str, Any],
 ) -> None:
-    """One AdamW update in place, with a step count for each row; the order of operations is torch's."""
+    """One AdamW update of all parameters in place, with a step count for each row; the order of operations is torch's.
+
+    A row, or several with the same count, is a tensor of its own where counts matter: its two factors are numbers then,
+    and the update takes as many passes over the tensors as torch's.
+    """
     beta1, beta2 = group["betas"]
-    exp_avg.lerp_(grad, 1 - beta1)
-    exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-    step_size = (group["lr"] / (1 - beta1**step)).to(parameter)
-    root = (1 - beta2**step).sqrt().to(parameter)
-    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-    parameter.sub_(step_size * exp_avg / (exp_avg_sq.sqrt() / root).add_(group["eps"]))
+    torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
+    torch._foreach_mul_(exp_avg_sqs, beta2)
+    torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
+    denominators = list(torch._foreach_sqrt(exp_avg_sqs))
+    if group["weight_decay"]:
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+    counts = [_runs(counters.tolist()) for counters in steps]
+    values = [value for runs in counts for value, _ in runs]
+    p, m, v = (_pieces(whole, counts, group["rank_dim"]) for whole in (parameters, exp_avgs, denominators))
+    torch._foreach_div_(v, [(1 - beta2**value) ** 0.5 for value in values])
+    torch._foreach_add_(v, group["eps"])
+    torch._foreach_addcdiv_(p, m, v, [-group["lr"] / (1 - beta1**value) for value in values])
+
+
+def _runs(counts: list[float]) -> list[tuple[float, int]]:
+    """Consecutive equal counts, and how many there are of each.
+
+    >>> _runs([3.0, 3.0, 2.0])
+    [(3.0, 2), (2.0, 1)]
+    """
+    return [(value, len(list(same))) for value, same in itertools.groupby(counts)]
+
+
+def _pieces(tensors: list[Tensor], counts: list[list[tuple[float, int]]], dim: int | None) -> list[Tensor]:
+    """The parts of tensors whose rows have the same count."""
+    if dim is None:
+        return tensors
+    sizes = [[length for _, length in runs] for runs in counts]
+    parts = (tensor.split_with_sizes(lengths, dim) for tensor, lengths in zip(tensors, sizes, strict=True))
+    return [piece for pieces in parts for piece in pieces]

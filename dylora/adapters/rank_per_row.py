@@ -159,6 +159,7 @@ def _probed(model: nn.Module, compare: Callable[[], bool | None]) -> bool | None
         torch.no_grad(),
         torch.autocast(device.type, enabled=False),
         torch.random.fork_rng(cuda),
+        torch.compiler.set_stance("force_eager"),  # a compiled model would be compiled for it
         _random_factors(model),
     ):
         try:

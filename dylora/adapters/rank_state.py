@@ -23,6 +23,7 @@ class RankState:
         switched_off: Whether the base model computes alone.
         repeats: How often every row of the batch may be repeated, as beam search does; 1 for never.
         hooks: What was registered with the model for as long as the adapters are in it.
+        compiled: Whether the model is compiled.
         row_checks: What was found of a rank per row, for each way of running the model: whether it is right there.
     """
 
@@ -32,6 +33,7 @@ class RankState:
     merged_rank: int | None = None
     switched_off: bool = False
     repeats: int = 1
+    compiled: bool = False
     row_checks: dict[str, bool] = field(default_factory=dict)
     hooks: list[RemovableHandle] = field(default_factory=list)
 
@@ -52,6 +54,8 @@ class RankState:
             factors = torch.tensor([self.factor(b) for b in every], device=rank.device)
             self.rank = rank.clone()
             self.row_weights = row_weights(self.rank, factors)
+            if self.compiled:  # else as many rows as `max_rank` would be taken for the same number, and fixed with it
+                torch._dynamo.mark_static(self.row_weights, 1)
 
     def weights_for(self, x: Tensor) -> Tensor:
         """What each row of a layer's input multiplies its hidden values with, (rows, max_rank).

@@ -1,4 +1,4 @@
-"""Tiny pretrained backbones that the package ships, so that the demo and the tests need no download."""
+"""What the package ships: tiny pretrained backbones, for a demo and tests without a download; the list of options."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,11 @@ def asset_path(name: Literal["roberta", "gpt2"]) -> Path:
     'gpt2'
     """
     return Path(str(files(__name__) / name))
+
+
+def options_file() -> Path:
+    """The list of the options of the command line; see `dylora.cli.option_index`."""
+    return Path(str(files(__name__) / "options.json"))
 
 
 def resolve_backbone(name: str) -> str:

@@ -14,12 +14,16 @@ from typing_extensions import override
 
 from dylora.callbacks.final_validation import reaches_max_steps
 
+_STEPS_BETWEEN = 8
+"""Several processes ask one another at every eighth step alone: each time all of them wait for the slowest device."""
+
 
 class SaveOnInterrupt(Callback):
     """On Ctrl-C or a termination signal, finish the optimizer step, save a checkpoint, and stop.
 
     What follows the step comes first, and is saved: a validation that is due, and the end of an epoch. A run that is
-    resumed would not go back to it. A second signal stops at once.
+    resumed would not go back to it. Several processes stop at a step whose number is a multiple of
+    eight. A second signal stops at once.
 
     Args:
         path: The checkpoint to write, the one that the end of an epoch writes too; `fit --ckpt_path` resumes from it.
@@ -42,7 +46,8 @@ class SaveOnInterrupt(Callback):
         """Save and stop, once the optimizer step is done."""
         loop = trainer.fit_loop.epoch_loop
         in_between = loop._should_accumulate() or loop.batch_progress.is_last_batch or reaches_max_steps(trainer)
-        if in_between or not self._is_received(trainer):
+        asks = trainer.world_size == 1 or trainer.global_step % _STEPS_BETWEEN == 0
+        if in_between or not asks or not self._is_received(trainer):
             return
         self._awaits_validation = loop._should_check_val_fx(cast(Any, trainer.fit_loop._data_fetcher))
         if not self._awaits_validation:

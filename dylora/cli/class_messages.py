@@ -2,14 +2,13 @@
 
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 
 from jsonargparse import ArgumentParser
 
-from dylora.cli.classes import DATA, METHODS, MODELS, class_at, options_of
+from dylora.cli.classes import KNOWN, class_at, known_class, options_of
 from dylora.cli.messages import option_of, readable
 from dylora.errors import InputError
-
-_KNOWN: dict[str, tuple[type, ...]] = {"--model": MODELS, "--data": DATA, "--model.method": METHODS}
 
 _CLASS = re.compile(r"Problem with given class_path '([\w.]+)'")
 _NO_OPTION = re.compile(
@@ -29,7 +28,9 @@ def readable_of_classes(message: str, parser: ArgumentParser) -> str:
     chosen = [known for path in _CLASS.findall(message) if (known := _class_at(path))]
     if chosen and (found := _NO_OPTION.search(message)):
         name = found["a"] or found["b"] or f"{found['group']}.{found['c']}"
-        return _unknown_option(option, name, chosen[-1])
+        options = {known: list(options_of(known_class(known))) for known in KNOWN.get(option, ())}
+        options[chosen[-1].__name__] = list(options_of(chosen[-1]))
+        return unknown_class_option(option, name, chosen[-1].__name__, options)
     if chosen and (found := _REQUIRED.search(message)):
         return f"{option}: {chosen[-1].__name__} needs {option}.{found[1].rstrip(',')}; give it"
     if found := _NO_MODULE.search(message):
@@ -40,19 +41,27 @@ def readable_of_classes(message: str, parser: ArgumentParser) -> str:
     return readable(message, parser)
 
 
-def _unknown_option(option: str, name: str, chosen: type) -> str:
+def unknown_class_option(option: str, name: str, chosen: str, known: Mapping[str, Sequence[str]]) -> str:
+    """What to say of an option that a class does not have.
+
+    Args:
+        option: The option that takes the class.
+        name: The unknown option, without what stands before it.
+        chosen: Short name of the class.
+        known: The options of this class and of the known ones.
+    """
     full = f"{option}.{name}"
-    near = difflib.get_close_matches(name, options_of(chosen), 1)
-    owners = [known.__name__ for known in _KNOWN.get(option, ()) if name in options_of(known)]
+    near = difflib.get_close_matches(name, known[chosen], 1)
+    owners = [owner for owner in KNOWN.get(option, ()) if name in known[owner]]
     if owners:
         fix = f"it is one of {', '.join(owners)}: choose the class with {option}"
     else:
-        fix = f"did you mean {option}.{near[0]}?" if near else f"{option}.help {chosen.__name__} lists them"
-    return f"{full}: {chosen.__name__} has no such option; {fix}"
+        fix = f"did you mean {option}.{near[0]}?" if near else f"{option}.help {chosen} lists them"
+    return f"{full}: {chosen} has no such option; {fix}"
 
 
 def _unknown_class(option: str, given: str) -> str:
-    names = [known.__name__ for known in _KNOWN.get(option.removesuffix(".help"), ())]
+    names = list(KNOWN.get(option.removesuffix(".help"), ()))
     allowed = "a class path, such as my_package.MyClass" + (f", or one of {', '.join(names)}" if names else "")
     near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], 1)
     meant = next((name for name in names if name.lower() == near[0]), None) if near else None

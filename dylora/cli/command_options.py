@@ -28,11 +28,9 @@ _OUTPUT = {
 def add_model_and_data(parser: LightningArgumentParser) -> None:
     """Add `--model` and `--data`, by class."""
     text = "What is trained: {}, or the class path of another {}; its options stand below."
-    names = ", ".join(model.__name__ for model in MODELS)
-    parser.add_argument("--model", type=LightningModule, help=text.format(names, "LightningModule"))
-    names = ", ".join(data.__name__ for data in DATA)
-    text = text.replace("trained", "trained on")
-    parser.add_argument("--data", type=LightningDataModule | None, help=text.format(names, "LightningDataModule"))
+    parser.add_argument("--model", type=LightningModule, help=text.format(", ".join(MODELS), "LightningModule"))
+    text = text.replace("trained", "trained on").format(", ".join(DATA), "LightningDataModule")
+    parser.add_argument("--data", type=LightningDataModule | None, help=text)
 
 
 def add_links(parser: LightningArgumentParser) -> None:

@@ -50,7 +50,7 @@ def build_parser() -> PlainParser:
         "model on them (the two-sided cut) and not by singular value."
     )
     add("--calibrate", type=Path | None, default=None, metavar="FILE", help=text)
-    names = ", ".join(data.__name__ for data in DATA)
+    names = ", ".join(DATA)
     text = f"In place of a file, data whose training examples weigh the cut: {names}, or the class path of another."
     add("--data", type=LightningDataModule | None, default=None, help=text)
     return parser

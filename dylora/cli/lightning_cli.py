@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from dylora.adapters.cuts import check_cut
 from dylora.cli.argument_texts import check_yaml_of
-from dylora.cli.classes import DEFAULTS
+from dylora.cli.classes import DEFAULTS, load_named
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS
 from dylora.cli.evaluated_folder import entry_of, is_folder, load_folder
@@ -37,6 +37,9 @@ from dylora.whole_files import check_writable
 def run_trainer_command(arguments: Sequence[str]) -> None:
     """Run one of the commands that train or evaluate.
 
+    Args:
+        arguments: The command and its options.
+
     Raises:
         InputError: If the arguments are wrong.
     """
@@ -44,6 +47,15 @@ def run_trainer_command(arguments: Sequence[str]) -> None:
     command, *options = quoted_templates(found)
     check_yaml_of(options)
     run_cli(partial(DyLoRACLI, note=note), command, options)
+
+
+def parser_of(command: str) -> LightningArgumentParser:
+    """The parser of one of the commands that train or evaluate."""
+    try:
+        _ParserOnly([command])
+    except _ParserMade as made:
+        return made.parser
+    raise AssertionError("the parser is always made")
 
 
 def run_cli(cli: "Callable[[Sequence[str]], AnyCLI]", command: str, options: Sequence[str]) -> "AnyCLI":
@@ -55,6 +67,7 @@ def run_cli(cli: "Callable[[Sequence[str]], AnyCLI]", command: str, options: Seq
     Raises:
         InputError: If the options are wrong.
     """
+    load_named(" ".join((*DEFAULTS, *options)))
     try:
         return cli([command, *DEFAULTS, *options])
     except MisconfigurationException as error:
@@ -78,6 +91,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         self.folder = None
         self._note = note
         self._trial = None
+        self._command = arguments[0]
         self._first_step = 0
         try:
             super().__init__(
@@ -111,11 +125,10 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         elif self.folder is not None and process_rank() == 0:
             discard_run(self.folder, is_refused)
 
-    @staticmethod
     @override
-    def subcommands() -> dict[str, set[str]]:
-        """The commands, and which arguments of the trainer's methods are no options."""
-        return NOT_OPTIONS
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The one command that was given, and which arguments of the trainer's method are no options of it."""
+        return {self._command: NOT_OPTIONS[self._command]}
 
     @override
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -213,6 +226,22 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
         checkpoint = self._get(self.config, "ckpt_path")
         loading = {"ckpt_path": None if is_folder(checkpoint) else checkpoint, "weights_only": True}
         return {**super()._prepare_subcommand_kwargs(subcommand), **loading}
+
+
+class _ParserMade(Exception):  # noqa: N818 (no error)
+    """The command's parser is there."""
+
+    def __init__(self, parser: LightningArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+class _ParserOnly(DyLoRACLI):
+    """Makes the command's parser and stops."""
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        raise _ParserMade(self._parser(self._command))
 
 
 def _raised_inside(error: BaseException) -> BaseException:

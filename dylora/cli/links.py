@@ -6,7 +6,7 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 
-from dylora.cli.classes import DATA, MODELS, class_at, options_of
+from dylora.cli.classes import DATA, MODELS, class_at, known_class, options_of
 from dylora.errors import InputError
 from dylora.runs.checkpoints import KEY
 
@@ -48,8 +48,8 @@ def check_kinds(options: Namespace) -> None:
     wanted, given = getattr(model, "kind", None), getattr(data, "kind", None)
     if None in (wanted, given) or wanted == given:
         return
-    fitting = ", ".join(known.__name__ for known in DATA if getattr(known, "kind", None) == wanted)
-    others = [known.__name__ for known in MODELS if getattr(known, "kind", None) == given]
+    fitting = ", ".join(name for name in DATA if getattr(known_class(name), "kind", None) == wanted)
+    others = [name for name in MODELS if getattr(known_class(name), "kind", None) == given]
     fix = f"choose the data, or --model {others[0]}" if others else "choose the data"
     raise InputError("--data", f"a data module of {wanted} for {model.__name__} ({fitting})", data.__name__, fix)
 

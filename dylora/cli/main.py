@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dylora.cli.argument_texts import check_encoding
 from dylora.cli.commands import COMMANDS, overview
 from dylora.cli.old_configs import refuse_old_options
+from dylora.cli.option_index import unknown_option_words
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
+from dylora.cli.run_arguments import completed, option_values
 from dylora.errors import DivergedError, InputError
 from dylora.signals import ending_in_one_line
 
@@ -91,14 +93,13 @@ def _run(arguments: list[str]) -> None:
         export(rest)
     elif command in COMMANDS:
         refuse_old_options(command, rest)
-        if command == "predict":
-            from dylora.cli.run_arguments import option_values
+        if command == "predict" and (option_values(rest, "--text") or option_values(rest, "--text_pair")):
+            from dylora.cli.ask import ask
 
-            if option_values(rest, "--text") or option_values(rest, "--text_pair"):
-                from dylora.cli.ask import ask
-
-                ask(rest)
-                return
+            ask(rest)
+            return
+        if words := unknown_option_words(command, completed(arguments)[0][1:]):
+            fail(words)
         from dylora.cli.lightning_cli import run_trainer_command
 
         quiet()  # again: Lightning's handlers are there now

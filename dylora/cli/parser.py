@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from dylora.cli.class_messages import readable_of_classes
-from dylora.cli.classes import class_at
+from dylora.cli.classes import class_at, load_named
 from dylora.cli.links import shared_options, without_shared
 from dylora.cli.old_configs import renewed
 from dylora.cli.plain_parser import fail
@@ -31,7 +31,9 @@ class Parser(LightningArgumentParser):
     @override
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration, one of an earlier version too."""
-        config: Namespace = super().parse_string(renewed(content), *args, **kwargs)
+        content = renewed(content)
+        load_named(content)
+        config: Namespace = super().parse_string(content, *args, **kwargs)
         return config
 
     @override

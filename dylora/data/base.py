@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler, SequentialSampler, Subset
 from transformers import PreTrainedTokenizerBase
@@ -20,6 +19,9 @@ from dylora.data.batching import EvaluationSampler, train_sampler
 from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED, cached, default_cache_dir
 from dylora.data.resumable import ResumableLoader
 from dylora.errors import check_at_least
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-untyped]
 
 Batch = dict[str, torch.Tensor]
 Collate = Callable[[list[dict[str, Any]]], Batch]
@@ -257,18 +259,18 @@ class CachedDataModule(LoaderDataModule):
         """Everything that decides what the rows of a part are."""
 
     @abstractmethod
-    def make_rows(self, part: Part) -> Dataset:
+    def make_rows(self, part: Part) -> "Dataset":
         """The rows of a part, with `index`, `length` (tokens) and `truncated`; called if the cache lacks them."""
 
     def report(self, part: Part) -> None:
         """Tell what was cut or left out of a part, when it is first read."""
 
-    def rows(self, part: Part) -> Dataset:
+    def rows(self, part: Part) -> "Dataset":
         """The rows of a part with all their columns, after `setup`."""
         return self._made[part]
 
     @override
-    def dataset(self, part: Part) -> Dataset:
+    def dataset(self, part: Part) -> "Dataset":
         """The rows of a part, without the columns about them."""
         rows = self.rows(part)
         kept = [column for column in rows.column_names if column not in (LENGTH, TRUNCATED, CUT_TEXT)]
@@ -316,7 +318,7 @@ class CachedDataModule(LoaderDataModule):
                 self._made[part] = self._cached(part)
                 self.report(part)
 
-    def _cached(self, part: Part) -> Dataset:
+    def _cached(self, part: Part) -> "Dataset":
         return cached(f"{self.name}-{part}", self.cache_key(part), lambda: self.make_rows(part), self._cache_dir)
 
     @override

@@ -1,20 +1,22 @@
 """Which rows go into which batch of which process, and how a batch is padded."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.utils.data import DistributedSampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
-from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
 
 from dylora.data.completion import IGNORED
 from dylora.errors import InputError
 
+if TYPE_CHECKING:
+    from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
+
 
 def train_sampler(
     lengths: Sequence[int], batch_size: int, num_replicas: int, rank: int, seed: int
-) -> DistributedLengthGroupedSampler:
+) -> "DistributedLengthGroupedSampler":
     """Random order with rows of similar length in a batch; a pure function of (seed, epoch).
 
     What belongs together is chosen for the batch of all processes: two of 16 rows are one of 32. Every process gets
@@ -30,6 +32,8 @@ def train_sampler(
     Raises:
         InputError: If there are fewer rows than processes.
     """
+    from transformers.trainer_pt_utils import DistributedLengthGroupedSampler  # loads all of transformers' trainer
+
     if len(lengths) < num_replicas:
         fix = f"there are only {len(lengths)} training rows: use fewer processes"
         raise InputError("trainer.devices", f"at most {len(lengths)} processes", num_replicas, fix)

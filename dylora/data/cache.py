@@ -6,11 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from datasets import Dataset, load_from_disk  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING
 
 from dylora.backbones import hub_logs
 from dylora.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-untyped]
 
 FORMAT_VERSION = "1"  # Raise it when the cached columns change.
 # Columns about the rows: tokens of the longer side, whether the input was cut, whether the text to write was cut.
@@ -22,7 +24,7 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dylora"
 
 
-def cached(name: str, parts: Sequence[str], make: Callable[[], Dataset], cache_dir: Path) -> Dataset:
+def cached(name: str, parts: Sequence[str], make: Callable[[], "Dataset"], cache_dir: Path) -> "Dataset":
     """Rows from the cache if it has them, else made and put there.
 
     Args:
@@ -45,10 +47,12 @@ def cached(name: str, parts: Sequence[str], make: Callable[[], Dataset], cache_d
     return rows
 
 
-def _load(folder: Path) -> Dataset | None:
+def _load(folder: Path) -> "Dataset | None":
     """The cached rows; nothing if they are not there or cannot be read, in which case they are made anew."""
     if not folder.is_dir():
         return None
+    from datasets import Dataset, load_from_disk
+
     try:
         dataset = load_from_disk(folder)
     except Exception:  # Whatever a damaged file makes pyarrow or json raise.
@@ -56,7 +60,7 @@ def _load(folder: Path) -> Dataset | None:
     return dataset if isinstance(dataset, Dataset) and TRUNCATED in dataset.column_names else None
 
 
-def _store(dataset: Dataset, folder: Path) -> None:
+def _store(dataset: "Dataset", folder: Path) -> None:
     """Write beside the final place, then rename: no other process ever sees half a cache."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,15 @@ text with an end token in any case.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from datasets import Dataset  # type: ignore[import-untyped]
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED
 from dylora.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-untyped]
 
 IGNORED = -100  # The label that the loss leaves out.
 _SHORTEST_PROMPT = 3  # A begin token, a word and the separator.
@@ -78,11 +81,13 @@ class Row:
     cut_text: bool = False
 
 
-def completion_rows(rows: Sequence[Row]) -> Dataset:
+def completion_rows(rows: Sequence[Row]) -> "Dataset":
     """The rows with the columns `input_ids`, `labels` (unless the rows are prompts alone), `index` (from 0).
 
     Beside them, `length` (tokens of the longer of the two), `truncated` and `cut_text`.
     """
+    from datasets import Dataset
+
     columns: dict[str, list[object]] = {
         "input_ids": [row.input_ids for row in rows],
         "index": list(range(len(rows))),

@@ -2,9 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from datasets import Dataset  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
@@ -14,6 +13,9 @@ from dylora.data.cache import TRUNCATED
 from dylora.data.sentences import sentence_rows, token_limit
 from dylora.data.sources.glue import Source
 from dylora.tasks import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-untyped]
 
 
 class SentenceTaskDataModule(CachedDataModule):
@@ -50,7 +52,7 @@ class SentenceTaskDataModule(CachedDataModule):
         return token_limit(self.tokenizer, self._max_length, len(self.text_fields))
 
     @override
-    def make_rows(self, part: Part) -> Dataset:
+    def make_rows(self, part: Part) -> "Dataset":
         """The split's rows, tokenised."""
         return sentence_rows(self.source.rows(part.split), self.text_fields, self.tokenizer, self._limit)
 

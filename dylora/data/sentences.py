@@ -1,13 +1,15 @@
 """Sentences and pairs of sentences as token ids."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset  # type: ignore[import-untyped]
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.cache import LENGTH, TRUNCATED
 from dylora.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-untyped]
 
 
 def token_limit(tokenizer: PreTrainedTokenizerBase, max_length: int, sentences: int) -> int:
@@ -28,7 +30,9 @@ def token_limit(tokenizer: PreTrainedTokenizerBase, max_length: int, sentences: 
     return min(max_length, tokenizer.model_max_length)
 
 
-def sentence_rows(rows: Dataset, text_fields: Sequence[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> Dataset:
+def sentence_rows(
+    rows: "Dataset", text_fields: Sequence[str], tokenizer: PreTrainedTokenizerBase, limit: int
+) -> "Dataset":
     """Rows with their text columns replaced by the tokenizer's, `length` (number of tokens) and `truncated`.
 
     Args:

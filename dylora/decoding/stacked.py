@@ -179,7 +179,8 @@ class _Call:
         random = _seeded(decoding.sampling_seed, self.input_ids) if decoding.sample else nullcontext()
         inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
         stacked = {name: value.repeat(times, 1) for name, value in inputs.items()}
-        with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random:
+        eager = torch.compiler.set_stance("force_eager")  # the cache grows with every token
+        with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random, eager:
             return _generate(model, settings, processors, stacked)
 
 

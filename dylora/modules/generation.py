@@ -26,6 +26,7 @@ from dylora.metrics.nlg import meteor
 from dylora.modules.all_processes import from_all_processes
 from dylora.modules.base import EveryRankModule
 from dylora.modules.generated_text import show_texts
+from dylora.modules.labelled_tokens import LabelledTokens
 from dylora.modules.packed_batch import check_packed
 from dylora.modules.stacked_ranks import Batch
 from dylora.modules.text_outcomes import text_outcomes
@@ -142,6 +143,7 @@ class GenerationModule(EveryRankModule):
         self.predictions: dict[int, list[Record]] = {}
         self.unavailable: tuple[str, ...] = ()
         self._packing_checked = False
+        self._labelled = LabelledTokens(self.model)
         self._written: dict[int, list[Record]] = {rank: [] for rank in adapter.ranks}
         self._split = "validation"
 
@@ -175,12 +177,12 @@ class GenerationModule(EveryRankModule):
 
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
         """Mean loss of a token in each group, and for each row its loss, its right tokens and its tokens (rows, 3)."""
-        logits, labels = self._predicted(batch)
+        labels = self._labels(batch)
         counted = labels != IGNORED
-        logits, targets = logits[counted].float(), labels[counted]  # (tokens, vocabulary), (tokens,)
-        losses = self._losses(logits, targets)
+        targets = labels[counted]  # (tokens,)
+        losses, best = self._labelled.losses(self._inputs(batch), counted, targets, self._smoothing)
         by_row = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(counted, losses).sum(1)
-        right = torch.zeros_like(labels).masked_scatter(counted, (logits.argmax(-1) == targets).long()).sum(1)
+        right = torch.zeros_like(labels).masked_scatter(counted, (best == targets).long()).sum(1)
         tokens = counted.sum(1)
         means = by_row.view(groups, -1).sum(1) / tokens.view(groups, -1).sum(1).clamp(min=1)
         return means, torch.stack([by_row, right.to(by_row), tokens.to(by_row)], 1)
@@ -188,15 +190,15 @@ class GenerationModule(EveryRankModule):
     @override
     def outputs_of(self, batch: Batch) -> Tensor:
         """The logits at the labelled tokens, (tokens, vocabulary)."""
-        logits, labels = self._predicted(batch)
-        return logits[labels != IGNORED].float()
+        return self._labelled.logits(self._inputs(batch), self._labels(batch) != IGNORED)
 
     @override
     def losses_at(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy at each labelled token, and the row that it stands in."""
         labels = self._labels(batch)
         counted = labels != IGNORED
-        return self._losses(outputs, labels[counted]), counted.nonzero()[:, 0]
+        losses = F.cross_entropy(outputs, labels[counted], reduction="none", label_smoothing=self._smoothing)
+        return losses, counted.nonzero()[:, 0]
 
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the tokens of one rank."""
@@ -339,17 +341,17 @@ class GenerationModule(EveryRankModule):
                 record["ranks"][str(rank)] = {"text": text}
         return records
 
-    def _losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+    @property
+    def _smoothing(self) -> float:
+        return self.label_smoothing if self.training else 0.0
 
     def _labels(self, batch: Batch) -> Tensor:
         """The labels (rows, T) that the logits predict."""
         return batch["labels"] if cast(Any, self.model).config.is_encoder_decoder else batch["labels"][:, 1:]
 
-    def _predicted(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (rows, T, vocabulary) and the labels (rows, T) that they predict."""
-        model, labels = cast(Any, self.model), batch["labels"]
+    def _inputs(self, batch: Batch) -> dict[str, Any]:
+        """Keyword arguments of the model's forward."""
+        model = cast(Any, self.model)
         inputs = {"input_ids": batch["input_ids"], "use_cache": False}
         # Places that begin anew make transformers keep the rows of a packed row apart, unless it is given a mask.
         own = "position_ids" if "position_ids" in batch else "attention_mask"
@@ -358,9 +360,8 @@ class GenerationModule(EveryRankModule):
             check_packed(self.model, batch)
             self._packing_checked = True
         if model.config.is_encoder_decoder:
-            inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
-            return model(**inputs).logits, labels
-        return model(**inputs).logits[:, :-1], self._labels(batch)
+            inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
+        return inputs
 
     def _scores(self, rank: int) -> dict[str, float]:
         items = self._data.items(self._split)

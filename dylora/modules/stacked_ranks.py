@@ -14,6 +14,13 @@ from dylora.adapters.rank_per_row import may_stack
 
 Batch = dict[str, Tensor]
 
+_TOKENS = {"cpu": 1024}
+_TOKENS_ELSEWHERE = 2**17
+"""Tokens of one evaluation forward. A CPU is as fast at 1,024 as at more, and slower once they leave its caches."""
+
+_PATCH = 3 * 16 * 16
+"""Values of an image that become one token."""
+
 
 class StackedRanks(LightningModule, ABC):
     """Forwards of a batch at several ranks.
@@ -34,9 +41,8 @@ class StackedRanks(LightningModule, ABC):
         """Mean loss of each of equal consecutive groups of rows, (groups,), and the outputs of all rows."""
 
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, in chunks that fit `eval_rows`."""
-        rows = rows_of(batch)
-        size = max(1, self.eval_rows // rows)
+        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, as many at once as pay."""
+        size = max(1, min(self.eval_rows // rows_of(batch), _most_tokens(self.device) // tokens_of(batch)))
         stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
         self._say_if_refuted()
         for ranks in self._chunks(self.eval_ranks, size if stacks else 1):
@@ -58,7 +64,7 @@ class StackedRanks(LightningModule, ABC):
         stacks = may_stack(self.model, "forward", distinct, lambda some: self._run(rest, some)[1])
         self._say_if_refuted()
         if stacks:
-            with use_rank(self.model, ranks if len(distinct) > 1 else distinct[0]):
+            with use_rank(self.model, ranks if len(distinct) > 1 else self._as_data(distinct[0], len(ranks))):
                 return self.losses_of(rest, 1)[1]
         places = [(ranks == rank).nonzero().flatten() for rank in distinct]
         parts = [
@@ -76,10 +82,14 @@ class StackedRanks(LightningModule, ABC):
         """Repeat a batch once for each rank, along dimension 0, and activate a rank for each row."""
         rows = rows_of(batch)
         if len(ranks) == 1:
-            set_rank(self.model, ranks[0])
+            set_rank(self.model, self._as_data(ranks[0], rows))
             return batch
         set_rank(self.model, torch.tensor(ranks, device=self.device).repeat_interleave(rows))
         return {key: value.repeat(len(ranks), *[1] * (value.dim() - 1)) for key, value in batch.items()}
+
+    def _as_data(self, rank: int, rows: int) -> int | Tensor:
+        """A rank of all rows; of a compiled backbone one for each of them, (rows,)."""
+        return torch.full((rows,), rank, device=self.device) if rank_state(self.model).compiled else rank
 
     @staticmethod
     def _chunks(ranks: Sequence[int], size: int) -> list[Sequence[int]]:
@@ -98,3 +108,13 @@ class StackedRanks(LightningModule, ABC):
 def rows_of(batch: Batch) -> int:
     """The number of rows of a batch."""
     return len(next(iter(batch.values())))
+
+
+def tokens_of(batch: Batch) -> int:
+    """About how many tokens a model makes of a batch, padding included; at least 1."""
+    ids = batch.get("input_ids")
+    return max(1, ids.numel() if ids is not None else max(map(Tensor.numel, batch.values())) // _PATCH)
+
+
+def _most_tokens(device: torch.device) -> int:
+    return _TOKENS.get(device.type, _TOKENS_ELSEWHERE)

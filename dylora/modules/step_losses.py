@@ -30,6 +30,8 @@ class StepLosses(StackedRanks):
         self._step_ranks = tuple(ranks)
         self._step_weights = tuple(weights)
         self._row_ranks: Tensor | None = None
+        if frozen and rank_state(self.model).compiled:
+            raise InputError("model.compile", "false for frozen mode", "true", "leave one of them out")
         if len(ranks) == 1:
             set_rank(self.model, ranks[0], frozen=frozen)
 
@@ -65,6 +67,8 @@ class StepLosses(StackedRanks):
         """The loss of the step's ranks, (): of one for all rows, of one a row, or of several, weighted."""
         if self._row_ranks is not None:
             self._check_rank_per_row(batch)
+        elif rank_state(self.model).compiled and len(self._step_ranks) == 1:
+            set_rank(self.model, self._as_data(self._step_ranks[0], rows_of(batch)))
         if self.distillation is not None:
             return self._distilled_loss(batch, self.distillation)
         losses = [self._losses_at(batch, ranks) for ranks in self._training_chunks(batch)]
@@ -80,7 +84,7 @@ class StepLosses(StackedRanks):
         lower = ranks < max_rank
         if not len(losses) or not lower.any():
             return losses.sum() / max(1, len(losses))
-        with torch.no_grad(), use_rank(self.model, max_rank):
+        with torch.no_grad(), use_rank(self.model, self._as_data(max_rank, rows_of(batch))):
             teacher = self.outputs_of(batch)
         shares = (lower * distillation.weight).to(losses).expand(rows_of(batch))[rows]
         return torch.lerp(losses, distillation_losses(outputs, teacher, distillation.loss), shares).mean()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,3 +50,39 @@ def test_without_a_signal_nothing_is_written(fit, tmp_path):
     fit(SaveOnInterrupt(tmp_path / "last.ckpt"))
     assert not (tmp_path / "last.ckpt").exists()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class _TwoProcesses:
+    """A trainer with what the callback asks of it; the other process is never signalled."""
+
+    world_size, max_steps, max_epochs, global_step = 2, -1, 1, 0
+
+    def __init__(self):
+        self.asked = []
+        progress = SimpleNamespace(is_last_batch=False)
+        loop = SimpleNamespace(
+            _should_accumulate=lambda: False, batch_progress=progress, _should_check_val_fx=lambda fetcher: False
+        )
+        self.fit_loop = SimpleNamespace(epoch_loop=loop, _data_fetcher=None)
+        self.strategy = self
+
+    def reduce_boolean_decision(self, decision, *, all):
+        self.asked.append(self.global_step)
+        return decision
+
+    def save_checkpoint(self, path):
+        self.saved = self.global_step
+
+
+def test_several_processes_ask_one_another_at_every_eighth_step_alone(tmp_path):
+    trainer, callback = _TwoProcesses(), SaveOnInterrupt(tmp_path / "last.ckpt")
+    for trainer.global_step in range(1, 20):
+        callback.on_train_batch_end(trainer, None)
+    assert trainer.asked == [8, 16]
+    callback._receive(signal.SIGINT, None)
+    for trainer.global_step in range(20, 24):
+        callback.on_train_batch_end(trainer, None)
+    trainer.global_step = 24
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_train_batch_end(trainer, None)
+    assert trainer.saved == 24

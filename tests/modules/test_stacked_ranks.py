@@ -7,6 +7,7 @@ import torch
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.config import DyLoRAConfig
 from dylora.errors import InputError
+from dylora.modules import stacked_ranks
 from dylora.modules.classification import SequenceClassificationModule
 
 
@@ -57,3 +58,28 @@ def test_a_rank_outside_the_range_is_refused(module, batch):
     batch["rank"][2] = 9
     with pytest.raises(InputError, match="rank: must be from 1 to max_rank 4"):
         module.predict_step(batch, 0)
+
+
+@pytest.mark.parametrize(("tokens", "forwards"), [(30, 4), (60, 2), (10**6, 1), (1, 4)])
+@torch.no_grad()
+def test_as_many_ranks_are_stacked_as_tokens_pay(module, batch, tokens, forwards, monkeypatch):
+    del batch["rank"]
+    monkeypatch.setitem(stacked_ranks._TOKENS, "cpu", tokens)
+    found = {rank: outputs for rank, _, outputs in module.outputs_at_ranks(batch)}
+    calls = []
+    module.model.register_forward_hook(lambda *args: calls.append(1))
+    again = {rank: outputs for rank, _, outputs in module.outputs_at_ranks(batch)}
+    assert len(calls) == forwards
+    assert list(found) == list(again) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("batch", "tokens"),
+    [
+        ({"index": torch.zeros(4), "input_ids": torch.zeros(4, 9)}, 36),
+        ({"pixel_values": torch.zeros(2, 3, 224, 224)}, 2 * 14 * 14),
+        ({"pixel_values": torch.zeros(1, 3, 8, 8)}, 1),
+    ],
+)
+def test_tokens_of_texts_and_images(batch, tokens):
+    assert stacked_ranks.tokens_of(batch) == tokens

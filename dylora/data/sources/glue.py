@@ -4,15 +4,17 @@ import hashlib
 import json
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
 
 from dylora.data.sources import embedded, glue_tsv
 from dylora.data.sources.hub import hub_key, load_from_hub
 from dylora.errors import InputError
 from dylora.tasks import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 
 EMBEDDED = "restaurants"
 HUB_NAME = "nyu-mll/glue"
@@ -27,7 +29,7 @@ class Source(Protocol):
     def key(self, split: str) -> str:
         """A hash that changes when the rows do."""
 
-    def rows(self, split: str) -> Dataset:
+    def rows(self, split: str) -> "Dataset":
         """The rows: the task's text columns, `index` and, where labels are known, `labels`."""
 
 
@@ -63,8 +65,10 @@ class EmbeddedSource:
         """Hash of the rows."""
         return hashlib.sha256(json.dumps(_embedded_rows(split)).encode()).hexdigest()
 
-    def rows(self, split: str) -> Dataset:
+    def rows(self, split: str) -> "Dataset":
         """The rows, with labels in every split."""
+        from datasets import Dataset
+
         rows = Dataset.from_list(_embedded_rows(split)).rename_column("label", "labels")
         return rows.add_column("index", list(range(len(rows))))
 
@@ -95,8 +99,10 @@ class FolderSource:
         content = glue_tsv.read_bytes(self._task, self._data_dir, split)
         return f"{self._task.name}/{split in self._task.test_splits}/{hashlib.sha256(content).hexdigest()}"
 
-    def rows(self, split: str) -> Dataset:
+    def rows(self, split: str) -> "Dataset":
         """The rows of the file."""
+        from datasets import Dataset
+
         columns, broken = glue_tsv.read_split(self._task, self._data_dir, split)
         if broken:
             path = glue_tsv.split_path(self._task, self._data_dir, split)
@@ -117,7 +123,7 @@ class HubSource:
         self._task = task
 
     @cached_property
-    def _data(self) -> DatasetDict:
+    def _data(self) -> "DatasetDict":
         return load_from_hub(HUB_NAME, "the official TSV files", self._task.name)
 
     def splits(self) -> tuple[str, ...]:
@@ -128,7 +134,7 @@ class HubSource:
         """The fingerprint that the datasets library gives the split."""
         return f"{HUB_NAME}/{self._task.name}/{split}/{hub_key(self._data[split])}"
 
-    def rows(self, split: str) -> Dataset:
+    def rows(self, split: str) -> "Dataset":
         """The rows; the hub marks the unknown labels of the test splits with -1, which are dropped."""
         labelled = split not in self._task.test_splits
         names = (*self._task.text_fields, "idx", *(("label",) if labelled else ()))

@@ -1,0 +1,51 @@
+"""What the benchmarks of speed share: ways of doing the same in turns, their medians, one table, one ratio."""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+
+def parser(description: str | None, repetitions: int = 5) -> argparse.ArgumentParser:
+    """The options that they all have."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    text = f"runs of each way (default: {repetitions})"
+    made.add_argument("--repetitions", type=int, default=repetitions, help=text)
+    made.add_argument("--quick", action="store_true", help="a small case, once: to see that it works")
+    made.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
+    return made
+
+
+def medians(ways: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """Median seconds of processor time of each way, in turns, so that a busy machine slows all of them.
+
+    Args:
+        ways: What to run, under its name. Each runs once before, for what happens once.
+        repetitions: Number of turns.
+    """
+    for run in ways.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repetitions):
+        for name, run in ways.items():
+            begin = time.process_time()
+            run()
+            seconds[name].append(time.process_time() - begin)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def show(figures: Mapping[str, float], unit: str, ratio: tuple[str, str]) -> None:
+    """Print a table of figures and, as the last line, the ratio of two of them."""
+    print(f"{machine()}")
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        print(f"{name:{width}}  {value:10.4f} {unit}")
+    print(f"ratio: {figures[ratio[0]] / figures[ratio[1]]:.3f}")
+
+
+def machine() -> str:
+    """The processor, the threads and the version of torch."""
+    return f"{platform.machine()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
