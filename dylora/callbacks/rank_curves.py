@@ -122,8 +122,8 @@ class RankCurves(Callback):
         if logger := _tensorboard(trainer):
             logger.experiment.add_figure("rank_curve/best_epoch", pictures["rank_curve"], trainer.global_step)
             shown = shown_hyperparameters(self.hyperparameters)
-            figure = {f"best/{module.monitor}/aurac": self.best["aurac"]}
-            logger.log_hyperparams(shown, figure, step=trainer.global_step)
+            area = {f"best/{module.monitor}/aurac": self.best["aurac"]}
+            logger.log_hyperparams(shown, area, step=trainer.global_step)
 
     @property
     def best(self) -> Record:

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.choice import RankChoice
-from dylora.rank_curve.epoch_pictures import Band, draw_every_rank, draw_heat_map
+from dylora.rank_curve.epoch_pictures import draw_every_rank, draw_heat_map
+from dylora.rank_curve.look import Band
 from dylora.rank_curve.picture import draw_rank_curve
 from dylora.rank_curve.summary import RankSummary
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def draw_rank_curve(
         axes.plot(ranks, [values[rank] for rank in ranks], marker="o", color=_CURVE, label="every rank, one adapter")
         if reference:
             cut = sorted(reference)
-            line = {"color": _REFERENCE, "linestyle": "--", "marker": "s", "markersize": 4}
+            line: dict[str, Any] = {"color": _REFERENCE, "linestyle": "--", "marker": "s", "markersize": 4}
             axes.plot(cut, [reference[rank] for rank in cut], label="the same adapter, SVD cut", **line)
         axes.axhline(summary.mean, color=_CURVE, linewidth=1, linestyle=":", label=f"mean {summary.mean:.4f}")
         _draw_intervals(axes, bands or {})
