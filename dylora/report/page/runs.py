@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,9 @@ def read_runs(folders: Sequence[Path]) -> list[PageRun]:
             fix = "name a run (logs/<task>/version_<n>) or a sweep"
             raise InputError("FOLDER", f"a folder with runs ({METRICS_FILE})", given, fix)
         found |= {place.resolve(): place for place in places}
-    return [_read(place) for place in found.values()]
+    runs = [_read(place) for place in found.values()]
+    names = [run.name for run in runs]
+    return [run if names.count(run.name) == 1 else replace(run, name=str(run.folder)) for run in runs]
 
 
 def _counts(folder: Path) -> bool:
