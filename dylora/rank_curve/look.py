@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from matplotlib import colormaps, rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,7 +17,7 @@ Band = tuple[float, float]
 INK, GROUND, GRID = "#1a1a1a", "#ffffff", "#d4d4d4"
 _PARTS = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "legend.labelcolor")
 _GROUNDS = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
-LOOK = {
+LOOK: Any = {  # matplotlib names every key in its type
     **dict.fromkeys(_PARTS, INK),
     **dict.fromkeys(_GROUNDS, GROUND),
     "grid.color": GRID,
