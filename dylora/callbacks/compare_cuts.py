@@ -20,7 +20,7 @@ from dylora.callbacks.calibration import Calibration, calibrate
 from dylora.callbacks.rank_curves import RankCurves
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.compare import Comparison, compare
-from dylora.rank_curve.kept import KeptOutcomes
+from dylora.rank_curve.kept import KeptOutcomes, figures_of
 from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import CHECKPOINTS
 
@@ -96,6 +96,7 @@ class CompareCuts(Callback):
             found = outcomes_on_validation(trainer, module)
         if trained is not None and found is not None:
             comparison = compare(trained, found, module.higher_is_better)
+            self.curves.cut_figures[kind] = figures_of(found)
             self.results.append(CutResult(kind, comparison, perf_counter() - start, calibration))
 
 

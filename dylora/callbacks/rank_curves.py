@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,18 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from dylora.callbacks.rank_pictures import Record, by_rank, run_pictures, summary_of
+from dylora.callbacks.shown_options import shown_hyperparameters
 from dylora.modules.base import EveryRankModule
 from dylora.processes import process_rank
 from dylora.rank_curve.choice import RankChoice
-from dylora.rank_curve.evidence import choice_if_any, choice_record
+from dylora.rank_curve.evidence import choice_if_any, choice_record, intervals_if_any
 from dylora.rank_curve.kept import KeptOutcomes
-from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve, save_picture
-from dylora.rank_curve.summary import RankSummary
+from dylora.rank_curve.picture import save_picture
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.folders import write_json
 from dylora.runs.outcomes_file import LAST_OUTCOMES_FILE, OUTCOMES_FILE, read_outcomes, write_outcomes
 from dylora.whole_files import write_whole
-
-Record = dict[str, Any]
 
 
 class RankCurves(Callback):
@@ -34,13 +34,16 @@ class RankCurves(Callback):
 
     In the run's folder it keeps `rank_metrics.json` and, of the best epoch so far, `rank_curve.png` and each example's
     outcome at each rank, `outcomes.npz`; those of the last epoch, where it is another, in `outcomes_last.npz`. When
-    training ends, the rank that these choose is added to the first two. On
-    TensorBoard it writes a chart with all ranks overlaid, the rank curve and an epoch x rank heat map as pictures, and
-    the hyper-parameters with the best epoch's figures.
+    training ends, the rank that these choose is added to the first two, and the other pictures are written as well. On
+    TensorBoard it shows three pictures an epoch (every rank over the epochs, the rank curve, an epoch x rank map) and,
+    at the end, the hyper-parameters with the best epoch's area under the rank curve.
 
     Args:
         folder: The run's folder; it must exist.
-        hyperparameters: What to list on TensorBoard beside the figures; flat, plain values.
+        hyperparameters: The run's options, flat, plain values; some of them are listed on TensorBoard.
+
+    Attributes:
+        cut_figures: The monitored metric at each rank under each cut that was compared with the best epoch.
     """
 
     def __init__(self, folder: Path, hyperparameters: Mapping[str, Any]) -> None:
@@ -48,11 +51,14 @@ class RankCurves(Callback):
         self.hyperparameters = dict(hyperparameters)
         self.history: list[Record] = []
         self.choice: RankChoice | None = None
+        self.cut_figures: dict[str, dict[int, float]] = {}
+        self._chosen: Record | None = None
+        self._seconds, self._started = 0.0, perf_counter()
         self._resumed: Path | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The history, so that a resumed run keeps the epochs before."""
-        return {"history": json.dumps(self.history)}
+        return {"history": json.dumps(self.history), "seconds": self._time()}
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -62,19 +68,19 @@ class RankCurves(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the history back, and the outcomes of its best and its last epoch."""
         self.history = json.loads(state_dict["history"])
+        self._seconds = float(state_dict.get("seconds", 0.0))  # files of earlier versions do not have it
         for name in (OUTCOMES_FILE, LAST_OUTCOMES_FILE):
             before, here = (self._resumed or self.folder) / name, self.folder / name
             if process_rank() == 0 and before.is_file() and self.folder.is_dir() and not here.exists():
                 read_outcomes(before)  # refuses a damaged one
                 write_whole(here, before.read_bytes())
 
+    @override
     @rank_zero_only
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lay out the charts that overlay all ranks."""
-        module = _every_rank(pl_module)
-        if logger := _tensorboard(trainer):
-            charts = {name: ["Multiline", [rf"^val/{name}/rank_\d+$"]] for name in (*module.metric_names, "loss")}
-            logger.experiment.add_custom_scalars({"every rank": charts})
+        """Refuse another kind of module, and look at the clock."""
+        _every_rank(pl_module)
+        self._started = perf_counter()
 
     @rank_zero_only
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,16 +99,12 @@ class RankCurves(Callback):
     @override
     @rank_zero_only
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the rank of the best epoch by its outcomes, and draw its curve with their intervals."""
+        """Choose the rank of the best epoch by its outcomes."""
         module, kept = _every_rank(pl_module), self.best_outcomes()
         self.choice = choice_if_any(kept, module.tolerance)
-        if self.choice is None or kept is None:
-            return
-        values, summary = _by_rank(self.best["metrics"][module.monitor]), summary_of(self.best)
-        title = f"{module.identity['task']}, epoch {self.best['epoch']}"
-        curve = draw_rank_curve(values, module.monitor, title, summary, self.choice)
-        save_picture(curve, self.folder / "rank_curve.png")
-        self._write(module, choice_record(self.choice, module.tolerance, kept.examples))
+        if self.choice is not None and kept is not None:
+            self._chosen = choice_record(self.choice, module.tolerance, kept.examples)
+            self._write(module)
 
     def best_outcomes(self) -> KeptOutcomes | None:
         """The outcomes of the best epoch; None where none were kept. In the first process only."""
@@ -112,15 +114,23 @@ class RankCurves(Callback):
         found = read_outcomes(path)
         return found.kept if found.step == self.best["step"] else None
 
+    @override
     @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """List the hyper-parameters with the best epoch's figures."""
-        if self.history and (logger := _tensorboard(trainer)):
-            metric = _every_rank(pl_module).monitor
-            best = self.best
-            figures = {f"best/{metric}/rank_{rank}": value for rank, value in best["metrics"][metric].items()}
-            figures |= {f"best/{metric}/{key}": best[key] for key in ("mean", "aurac", "best_rank", "chosen_rank")}
-            logger.log_hyperparams(self.hyperparameters, figures, step=trainer.global_step)
+        """Draw the best epoch with all that is known of it, and list the hyper-parameters with its figure."""
+        if not self.history:
+            return
+        module = _every_rank(pl_module)
+        pictures = run_pictures(self.history, module, self.best, self.choice, self.cut_figures.get("svd"))
+        for name, figure in pictures.items():
+            save_picture(figure, self.folder / f"{name}.png", with_svg=True)
+        if self.cut_figures:
+            self._write(module)
+        if logger := _tensorboard(trainer):
+            logger.experiment.add_figure("rank_curve/best_epoch", pictures["rank_curve"], trainer.global_step)
+            shown = shown_hyperparameters(self.hyperparameters)
+            area = {f"best/{module.monitor}/aurac": self.best["aurac"]}
+            logger.log_hyperparams(shown, area, step=trainer.global_step)
 
     @property
     def best(self) -> Record:
@@ -140,28 +150,32 @@ class RankCurves(Callback):
         show("\n".join(lines))
 
     def _draw(self, trainer: Trainer, module: EveryRankModule) -> None:
-        metric, record = module.monitor, self.history[-1]
-        title = f"{module.identity['task']}, epoch {record['epoch']}"
-        curve = draw_rank_curve(module.results[metric], metric, title, module.summary())
+        record, logger = self.history[-1], _tensorboard(trainer)
+        if logger is None and record is not self.best:
+            return
+        pictures = run_pictures(self.history, module, record)
         if record is self.best:
-            save_picture(curve, self.folder / "rank_curve.png")
-        if logger := _tensorboard(trainer):
-            epochs = [_by_rank(past["metrics"][metric]) for past in self.history]
-            logger.experiment.add_figure("rank_curve", curve, trainer.global_step)
-            logger.experiment.add_figure("epoch_by_rank", draw_heat_map(epochs, metric, title), trainer.global_step)
+            save_picture(pictures["rank_curve"], self.folder / "rank_curve.png")
+        if logger is not None:
+            for name, figure in pictures.items():
+                logger.experiment.add_figure(name, figure, trainer.global_step)
 
-    def _write(self, module: EveryRankModule, chosen: Record | None = None) -> None:
+    def _time(self) -> float:
+        return self._seconds + perf_counter() - self._started
+
+    def _write(self, module: EveryRankModule) -> None:
+        best = {"checkpoint": "checkpoints/best.ckpt"}
+        chosen = {"chosen": {**best, "step": self.best["step"], **self._chosen}} if self._chosen else {}
+        cuts = {cut: {str(rank): value for rank, value in by.items()} for cut, by in self.cut_figures.items()}
         content = {
             "task": module.identity["task"],
             "method": module.method.name,
             "metric": module.monitor,
             "tolerance": module.tolerance,
-            **(
-                {"chosen": {"checkpoint": "checkpoints/best.ckpt", "step": self.best["step"], **chosen}}
-                if chosen
-                else {}
-            ),
-            "best": {"checkpoint": "checkpoints/best.ckpt", **self.best},
+            "seconds": round(self._time(), 3),
+            **chosen,
+            **({"cuts_of_best": cuts} if cuts else {}),
+            "best": {**best, **self.best},
             "last": {"checkpoint": "checkpoints/last.ckpt", **self.history[-1]},
             "epochs": self.history,
         }
@@ -170,15 +184,10 @@ class RankCurves(Callback):
 
 def final_table(record: Record, metric: str, choice: RankChoice | None) -> str:
     """The table of one epoch, under its heading, with the rank that its examples chose where they did."""
-    values = _by_rank(record["metrics"][metric])
+    values = by_rank(record["metrics"][metric])
     chosen = str(choice.rank) if choice else None
     row = table_row(f"epoch {record['epoch']}", values, summary_of(record), chosen=chosen)
     return f"{table_header(metric, sorted(values))}\n{row}"
-
-
-def summary_of(record: Record) -> RankSummary:
-    """The summary that an epoch's record holds."""
-    return RankSummary(**{key: record[key] for key in ("mean", "aurac", "best_rank", "best", "chosen_rank")})
 
 
 def _record(trainer: Trainer, module: EveryRankModule) -> Record:
@@ -186,11 +195,9 @@ def _record(trainer: Trainer, module: EveryRankModule) -> Record:
     summary = module.summary()
     score = summary.aurac if module.higher_is_better else -summary.aurac
     position = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-    return {**position, "score": score, **module.record()}
-
-
-def _by_rank(values: Mapping[str, float]) -> dict[int, float]:
-    return {int(rank): value for rank, value in values.items()}
+    found = intervals_if_any(module.outcomes)
+    known = {"intervals": {str(rank): [each.low, each.high] for rank, each in found.items()}} if found else {}
+    return {**position, "score": score, **module.record(), **known}
 
 
 def _every_rank(module: LightningModule) -> EveryRankModule:

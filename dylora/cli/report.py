@@ -49,6 +49,11 @@ def build_parser() -> PlainParser:
     add("--format", type=Format, default="markdown", help="Form of the table; csv has a line for each figure.")
     text = "Draw the rank curves, with bands from the lowest to the highest seed, into FILE.png and FILE.svg."
     add("--plot", type=str | None, default=None, metavar="FILE", help=text)
+    text = (
+        "Write one page with curves, figures, costs, differences and examples of the runs (of a sweep, or folders like "
+    )
+    text += "logs/<task>/version_<n>) into this new file, in place of a table."
+    add("--html", type=str | None, default=None, metavar="FILE", help=text)
     return parser
 
 
@@ -66,6 +71,9 @@ def report(arguments: Sequence[str]) -> None:
     if options.plot is not None:
         new_pictures(Path(options.plot))
     folders = [Path(name) for name in options.folders or [ROOT]]
+    if options.html is not None:
+        _write_page(Path(options.html), folders)
+        return
     results, notes = read_results(folders, options.table, options.epoch, options.learning_rates)
     curves, missing = build_curves(results)
     if not curves:
@@ -85,10 +93,22 @@ def report(arguments: Sequence[str]) -> None:
             print(f"Written: {path}", file=sys.stderr)
 
 
+def _write_page(path: Path, folders: Sequence[Path]) -> None:
+    from dylora.report.page.html import check_free, write_page  # reads checkpoints: torch is slow to import
+    from dylora.report.page.runs import read_runs
+
+    check_free(path)
+    write_page(path, read_runs(folders))
+    print(f"Written: {path}", file=sys.stderr)
+
+
 def _check(options: Any) -> None:  # noqa: ANN401
     """Refuse options that exclude each other."""
     if options.table is not None:
         check_table(options.table)
+    for name in ("table", "by", "against", "plot", "systems", "metric"):
+        if options.html is not None and options[name] is not None:
+            raise InputError(f"--{name}", "left out with --html", repr(options[name]), "give one of the two")
     if options.table is not None and options.by is not None:
         raise InputError("--by", "left out with --table", repr(options.by), "give one of the two")
     if options.table is not None and options.learning_rates == "all":

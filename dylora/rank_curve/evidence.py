@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from dylora.errors import InputError
 from dylora.rank_curve.choice import RankChoice, RankEvidence, choose
 from dylora.rank_curve.direction import higher_is_better
-from dylora.rank_curve.intervals import Interval, bootstrap
+from dylora.rank_curve.intervals import Interval, bootstrap, intervals
 from dylora.rank_curve.kept import KeptOutcomes, metric_outcomes
 
 
@@ -33,6 +35,20 @@ def choice_if_any(kept: KeptOutcomes | None, tolerance: float) -> RankChoice | N
     with suppress(InputError):
         return choose_from([kept], tolerance)
     return None
+
+
+def intervals_if_any(kept: KeptOutcomes | None, resamples: int = 500) -> dict[int, Interval] | None:
+    """Each rank's interval from one evaluation; None where nothing was kept, or a value is not finite.
+
+    Args:
+        kept: The outcomes.
+        resamples: How many; 500 do for a picture, and the choice of a rank takes more.
+    """
+    if kept is None:
+        return None
+    found = intervals(bootstrap(metric_outcomes([kept]), resamples))
+    ends = np.array([(each.low, each.high) for each in found.values()])
+    return found if np.isfinite(ends).all() else None
 
 
 def choice_record(choice: RankChoice, tolerance: float, examples: int, confidence: float = 0.95) -> dict[str, Any]:

@@ -104,6 +104,12 @@ def _outcomes(like: KeptOutcomes, values: ndarray) -> Outcomes:
     return token_outcomes(like.metric, like.ranks, values)
 
 
+def figures_of(kept: KeptOutcomes) -> dict[int, float]:
+    """The metric at each rank, on all examples."""
+    values = metric_outcomes([kept]).values(np.ones((1, kept.examples)))[0, 0]
+    return dict(zip(kept.ranks, values.tolist(), strict=True))
+
+
 def beside(first: KeptOutcomes, second: KeptOutcomes) -> Outcomes:
     """Outcomes of two adapters on the same examples; arguments and errors are those of `side_by_side`."""
     return metric_outcomes([side_by_side(first, second)])

@@ -1,20 +1,29 @@
-"""Pictures of the metric over ranks and epochs."""
+"""Picture of the metric over the ranks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dylora.rank_curve.choice import RankChoice
+from dylora.rank_curve.look import INK, Band, axis_label, limits, look, new_figure
 from dylora.rank_curve.summary import RankSummary
 from dylora.whole_files import whole_file
 
+_CURVE, _CHOSEN, _REFERENCE = "#0072B2", "#D55E00", "#595959"
+
 
 def draw_rank_curve(
-    values: Mapping[int, float], metric: str, title: str, summary: RankSummary, choice: RankChoice | None = None
+    values: Mapping[int, float],
+    metric: str,
+    title: str,
+    summary: RankSummary,
+    choice: RankChoice | None = None,
+    reference: Mapping[int, float] | None = None,
+    bands: Mapping[int, Band] | None = None,
 ) -> Figure:
     """The metric against the rank, with the best and the chosen rank marked.
 
@@ -25,64 +34,56 @@ def draw_rank_curve(
         summary: Of the same values.
         choice: Made of the outcomes behind the values: the band of each rank's interval, and the rank to mark in the
             place of the summary's.
+        reference: The metric at each rank of the same adapter under the SVD cut.
+        bands: Each rank's interval where there is no choice that has them.
     """
-    figure = _figure(6.4, 4.0)
-    axes = figure.subplots()
+    with look():
+        figure = new_figure(8.0, 5.0)
+        axes = figure.subplots()
+        ranks = sorted(values)
+        if choice is not None:
+            bands = {rank: (found.metric.low, found.metric.high) for rank, found in choice.evidence.items()}
+        axes.plot(ranks, [values[rank] for rank in ranks], marker="o", color=_CURVE, label="every rank, one adapter")
+        if reference:
+            cut = sorted(reference)
+            line: dict[str, Any] = {"color": _REFERENCE, "linestyle": "--", "marker": "s", "markersize": 4}
+            axes.plot(cut, [reference[rank] for rank in cut], label="the same adapter, SVD cut", **line)
+        axes.axhline(summary.mean, color=_CURVE, linewidth=1, linestyle=":", label=f"mean {summary.mean:.4f}")
+        _draw_intervals(axes, bands or {})
+        chosen = summary.chosen_rank if choice is None else choice.rank
+        if chosen is not None:
+            _mark(axes, values, chosen)
+        axes.set(xlabel="rank of the adapter", ylabel=axis_label(metric), title=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ends = [end for band in (bands or {}).values() for end in band]
+        axes.set_ylim(*limits([*values.values(), *(reference or {}).values(), *ends], metric))
+        axes.grid(True)
+        figure.legend(frameon=False, loc="outside lower center", ncols=2)
+        return figure
+
+
+def save_picture(figure: Figure, path: Path, with_svg: bool = False) -> None:
+    """Write a picture, whole or not at all, as its ending says and, if asked for, as SVG beside it."""
+    with look():
+        with whole_file(path) as file:
+            figure.savefig(file, format=path.suffix.removeprefix("."))
+        if with_svg:
+            with whole_file(path.with_suffix(".svg")) as file:
+                figure.savefig(file, format="svg", metadata={"Date": None})
+
+
+def _draw_intervals(axes: Axes, bands: Mapping[int, Band]) -> None:
+    if not bands:
+        return
+    ranks = sorted(bands)
+    low, high = [bands[rank][0] for rank in ranks], [bands[rank][1] for rank in ranks]
+    axes.fill_between(ranks, low, high, color=_CURVE, alpha=0.15, linewidth=0, label="95 % interval of each rank")
+
+
+def _mark(axes: Axes, values: Mapping[int, float], chosen: int) -> None:
     ranks = sorted(values)
-    axes.plot(ranks, [values[rank] for rank in ranks], marker="o", color="#2b5c8a", label="every rank, one adapter")
-    axes.axhline(summary.mean, color="#999999", linewidth=1, linestyle=":", label=f"mean {summary.mean:.4f}")
-    if choice is not None:
-        low, high = ([getattr(choice.evidence[rank].metric, end) for rank in ranks] for end in ("low", "high"))
-        axes.fill_between(
-            ranks, low, high, color="#2b5c8a", alpha=0.15, linewidth=0, label="95 % interval of each rank"
-        )
-    chosen = summary.chosen_rank if choice is None else choice.rank
-    if chosen is not None:
-        _mark(axes, chosen, values)
-    axes.set(xlabel="rank", ylabel=metric, title=title)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(y=0.25)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower right")
-    return figure
-
-
-def _mark(axes: Any, chosen: int, values: Mapping[int, float]) -> None:  # noqa: ANN401 (matplotlib's)
-    """Mark the chosen rank, in words too."""
-    axes.plot([chosen], [values[chosen]], "o", markersize=11, markerfacecolor="none", color="#c0392b")
-    is_right = sorted(values).index(chosen) > len(values) / 2  # its words would leave the picture
-    place: dict[str, Any] = {"xytext": (-10 if is_right else 8, -16), "ha": "right" if is_right else "left"}
-    axes.annotate(f"chosen: rank {chosen}", (chosen, values[chosen]), textcoords="offset points", **place)
-
-
-def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str) -> Figure:
-    """The metric as colour over ranks (across) and epochs (down).
-
-    Args:
-        epochs: For each epoch the metric at each rank.
-        metric: Its name, the label of the colours.
-        title: The picture's title.
-    """
-    figure = _figure(6.4, 1.6 + 0.3 * min(len(epochs), 30))
-    axes = figure.subplots()
-    ranks = sorted(epochs[-1])
-    image = axes.imshow([[row[rank] for rank in ranks] for row in epochs], aspect="auto", cmap="viridis")
-    axes.set(xlabel="rank", ylabel="epoch", title=title)
-    axes.set_xticks(range(len(ranks)), [str(rank) for rank in ranks])
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(lambda value, _: str(int(value) + 1))
-    figure.colorbar(image, label=metric)
-    return figure
-
-
-def save_picture(figure: Figure, path: Path) -> None:
-    """Write a picture, whole or not at all, in the format that the path's ending names."""
-    with whole_file(path) as file:
-        figure.savefig(file, format=path.suffix.removeprefix("."))
-
-
-def _figure(width: float, height: float) -> Figure:
-    # Not through pyplot: no display is asked for and no figure stays open.
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
-    return figure
+    axes.plot([chosen], [values[chosen]], "o", markersize=12, markerfacecolor="none", color=_CHOSEN, markeredgewidth=2)
+    is_right = ranks.index(chosen) > len(ranks) / 2  # its words would leave the picture
+    offset, side = ((-12, -20), "right") if is_right else ((10, -20), "left")
+    words = f"chosen: rank {chosen}"
+    axes.annotate(words, (chosen, values[chosen]), textcoords="offset points", xytext=offset, ha=side, color=INK)

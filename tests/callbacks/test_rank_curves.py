@@ -18,7 +18,7 @@ def run(fit, tmp_path):
         logger = TensorBoardLogger(tmp_path, "task", "version_0", default_hp_metric=False)
         folder = tmp_path / "task" / "version_0"
         folder.mkdir(parents=True)
-        curves = RankCurves(folder, {"model/alpha": 16, "seed": 10})
+        curves = RankCurves(folder, {"model/adapter/alpha": 16, "data/cache_dir": "cache"})
         fit(RankSamplingCallback("dylora"), curves, validate=True, logger=logger, log_every_n_steps=1, **options)
         return curves, folder
 
@@ -57,20 +57,28 @@ def test_a_row_an_epoch_is_printed_under_one_heading(run, capsys):
     assert final_table(curves.history[1], "accuracy", None).splitlines()[1] == lines[2]
 
 
-def test_tensorboard_has_curves_pictures_the_overlay_and_hyperparameters(run):
-    _, folder = run()
+def test_tensorboard_has_three_pictures_an_epoch_few_scalars_and_the_options_that_tell_runs_apart(run):
+    curves, folder = run()
     events = EventAccumulator(str(folder)).Reload()
     tags = events.Tags()
     for rank in (1, 2, 3, 4):
         assert [event.step for event in events.Scalars(f"val/accuracy/rank_{rank}")] == [5, 11]
     assert {"val/accuracy/mean", "val/accuracy/aurac", "val/accuracy/best_rank", "train/rank"} <= set(tags["scalars"])
-    assert {"rank_curve", "epoch_by_rank"} <= set(tags["images"])
-    assert len(events.Images("rank_curve")) == 2
-    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode()
-    assert r"val/accuracy/rank_\d+" in layout
-    assert "_hparams_/session_start_info" in events.summary_metadata
-    assert "best/accuracy/aurac" in tags["scalars"]
-    assert (folder / "rank_curve.png").stat().st_size > 5000
+    assert set(tags["images"]) == {"every_rank", "rank_curve", "epoch_by_rank", "rank_curve/best_epoch"}
+    assert all(len(events.Images(name)) == 2 for name in ("every_rank", "rank_curve", "epoch_by_rank"))
+    assert "custom_scalars__config__" not in events.summary_metadata  # an empty panel otherwise
+    assert [tag for tag in tags["scalars"] if tag.startswith("best/")] == ["best/accuracy/aurac"]
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    assert b"alpha" in content
+    assert b"cache" not in content
+    assert all(len(record["intervals"]) == 4 for record in curves.history)
+
+
+def test_the_run_folder_has_the_same_pictures_as_png_and_svg(run):
+    _, folder = run()
+    for name in ("every_rank", "rank_curve", "epoch_by_rank"):
+        assert (folder / f"{name}.png").stat().st_size > 5000
+        assert (folder / f"{name}.svg").read_text().startswith("<?xml")
 
 
 def test_history_survives_a_checkpoint():

@@ -14,6 +14,7 @@ import yaml
 from dylora.cli import main
 
 TESTS = Path(__file__).resolve().parents[1]
+PICTURES = {f"{name}.{kind}" for name in ("every_rank", "rank_curve", "epoch_by_rank") for kind in ("png", "svg")}
 OURS = {"config.yaml", "checkpoints"}
 
 
@@ -121,7 +122,7 @@ def test_a_class_that_is_not_there(refused):
 def test_without_a_logger_the_run_has_all_else(backbone, tmp_path, capsys):
     main(["fit", *tiny.options(backbone, tmp_path, **{"trainer.logger": "false"})])
     run = tmp_path / "logs" / "restaurants" / "version_0"
-    assert {path.name for path in run.iterdir()} == {*OURS, "outcomes.npz", "rank_metrics.json", "rank_curve.png"}
+    assert {path.name for path in run.iterdir()} == {*OURS, "outcomes.npz", "rank_metrics.json", *PICTURES}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert "tensorboard" not in capsys.readouterr().out
     assert list((tmp_path / "logs").iterdir()) == [tmp_path / "logs" / "restaurants"]
@@ -130,7 +131,7 @@ def test_without_a_logger_the_run_has_all_else(backbone, tmp_path, capsys):
 def test_the_users_logger_gets_every_scalar_and_the_run_all_else(backbone, trained, tmp_path):
     main(["fit", *tiny.options(backbone, tmp_path, **_csv(tmp_path))])
     run = tmp_path / "logs" / "restaurants" / "version_0"
-    assert {path.name for path in run.iterdir()} == {*OURS, "outcomes.npz", "rank_metrics.json", "rank_curve.png"}
+    assert {path.name for path in run.iterdir()} == {*OURS, "outcomes.npz", "rank_metrics.json", *PICTURES}
     with (tmp_path / "csv" / "mine" / "version_0" / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["val/accuracy/rank_3"]]
     content = json.loads((run / "rank_metrics.json").read_text())

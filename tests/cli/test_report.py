@@ -74,6 +74,16 @@ def test_wrong_options(logs, refused, arguments, words):
     assert words in refused("report", *arguments)
 
 
+def test_a_page_of_runs_is_written_once(logs, tmp_path, capsys, refused):
+    main(["report", str(logs), "--html", str(tmp_path / "report.html")])
+    assert "Written" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert "--html: must be a file that does not exist yet" in refused(
+        "report", str(logs), "--html", str(tmp_path / "report.html")
+    )
+    assert "--table: must be left out with --html" in refused("report", "--table", "2", "--html", "x.html")
+
+
 def test_a_run_of_another_version_and_one_that_has_not_finished(logs, refused):
     path = next(logs.rglob("run.json"))
     content = json.loads(path.read_text())

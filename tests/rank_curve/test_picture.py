@@ -1,9 +1,11 @@
 """Pictures hold the figures they are given; tables have a column a rank."""
 
+import matplotlib.style
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from dylora.rank_curve.picture import draw_heat_map, draw_rank_curve
+from dylora.rank_curve.epoch_pictures import draw_heat_map
+from dylora.rank_curve.picture import draw_rank_curve, save_picture
 from dylora.rank_curve.summary import summarise
 from dylora.rank_curve.table import table_header, table_row
 
@@ -21,7 +23,8 @@ def test_rank_curve_draws_every_rank_and_marks_the_chosen_one():
     figure = draw_rank_curve(VALUES, "accuracy", "rte, epoch 3", summarise(VALUES))
     (axes,) = figure.axes
     assert axes.lines[0].get_xydata().tolist() == [[1, 0.5], [2, 0.75], [4, 0.7475]]
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("rank", "accuracy", "rte, epoch 3")
+    assert (axes.get_xlabel(), axes.get_title()) == ("rank of the adapter", "rte, epoch 3")
+    assert axes.get_ylabel() == "accuracy (share of 1), higher is better"
     assert [text.get_text() for text in axes.texts] == ["chosen: rank 2"]
     assert _pixels(figure).std() > 1
 
@@ -57,3 +60,24 @@ def test_a_wide_range_shows_sixteen_ranks_with_both_ends():
     assert header.count("rank") == 16
     assert "rank 1 " in header
     assert "rank 64" in header
+
+
+def test_the_svd_cut_is_a_reference_and_intervals_are_a_band():
+    bands = {rank: (value - 0.1, value + 0.1) for rank, value in VALUES.items()}
+    cut = {1: 0.7, 2: 0.76, 4: 0.7475}
+    (axes,) = draw_rank_curve(VALUES, "accuracy", "rte", summarise(VALUES), reference=cut, bands=bands).axes
+    assert axes.lines[1].get_xydata().tolist() == [[1, 0.7], [2, 0.76], [4, 0.7475]]
+    assert len(axes.collections) == 1
+    assert axes.get_ylim()[0] < 0.4
+
+
+def test_a_picture_is_dark_on_white_whatever_is_set_elsewhere_and_the_same_file_each_time(tmp_path):
+    files = []
+    with matplotlib.style.context("dark_background"):
+        for name in "ab":
+            figure = draw_rank_curve(VALUES, "accuracy", "rte", summarise(VALUES))
+            save_picture(figure, tmp_path / f"{name}.png", with_svg=True)
+            files.append((tmp_path / f"{name}.svg").read_bytes())
+    assert files[0] == files[1]
+    assert _pixels(figure)[0, 0].tolist() == [255, 255, 255, 255]
+    assert figure.axes[0].title.get_color() == "#1a1a1a"
