@@ -8,6 +8,7 @@ from dylora.cli.old_configs import refuse_old_options
 from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
 from dylora.errors import InputError
+from dylora.shipped import with_config_files
 
 # Options that the library names without their group; a test compares them with the classes that take them.
 _ADAPTER = ("max_rank", "min_rank", "rank_step", "alpha", "scaling", "dropout", "init", "target_modules")
@@ -45,6 +46,7 @@ def _as_option(argument: str) -> str:
 
 def _run(arguments: list[str]) -> None:
     """Choose the command; each loads what it needs, for the training libraries take seconds to load."""
+    arguments = with_config_files(arguments)
     command, rest = (arguments or ["none"])[0], arguments[1:]
     if command in ("-h", "--help"):
         print(overview())

@@ -114,7 +114,7 @@ def read_sweep(path: Path) -> SweepFile:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         given = f"{str(path)!r} ({error.strerror})"
-        raise InputError("FILE", "a sweep file", given, "check the path, experiments/ has some") from error
+        raise InputError("FILE", "a sweep file", given, "check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(str(path), "YAML", str(error), "see docs/sweeps.md") from error
     return _sweep(content, f"{path}:", path.parent)
