@@ -82,7 +82,7 @@ def test_every_extra_that_a_message_names_is_there():
     assert {"quantized", "gguf", "meteor"} <= named <= set(PROJECT["optional-dependencies"])
     engines = (ROOT / "dylora/sweep/engines.py").read_text(encoding="utf-8")
     assert {"slurm", "ray"} <= set(PROJECT["optional-dependencies"])
-    assert 'dylora[{extra}]' in engines
+    assert "dylora[{extra}]" in engines
 
 
 def test_every_requirement_has_both_bounds():
