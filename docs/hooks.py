@@ -28,5 +28,6 @@ def help_of(command: str) -> str:
         try:
             main([command, "--help"])
         except SystemExit as end:
-            assert not end.code, f"{command} --help ended with status {end.code}"
+            if end.code:
+                raise RuntimeError(f"{command} --help ended with status {end.code}") from end
     return printed.getvalue().strip()
