@@ -33,7 +33,7 @@ def _build(arguments, monkeypatch, tmp_path):
 
 
 def test_there_is_one_for_the_demo_and_each_task():
-    assert [path.stem for path in EXPERIMENTS] == sorted(("demo", *GLUE))
+    assert [path.stem for path in EXPERIMENTS] == sorted(("demo", "restaurants", *GLUE))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -18,7 +18,7 @@ from dylora.report.pivot import FIELDS, pivot
 from dylora.report.plot import draw_curves, save
 from dylora.report.printed import TABLES, check_table
 from dylora.report.reference import find_reference
-from dylora.report.results import Epoch, Rates, Result, read_results
+from dylora.report.results import Epoch, Rates, Result, read_results, read_tuning
 from dylora.report.settings import settings_table
 from dylora.report.table import Table
 from dylora.runs.folders import ROOT
@@ -69,7 +69,8 @@ def report(arguments: Sequence[str]) -> None:
     if not curves:
         raise InputError("FOLDER", "a folder with finished runs", "; ".join(notes) or "none", "finish the sweep first")
     shown = select(curves, options.systems) if options.systems is not None else curves
-    table = _table(options, results, curves, shown)
+    tuning, _ = build_curves(read_tuning(folders, results)) if options.against is not None else ([], [])
+    table = _table(options, results, curves, shown, tuning)
     table.notes += missing + notes
     if options.epoch == "best":
         table.notes.append("Figures of each run's best epoch; those of cuts are of the last")
@@ -95,10 +96,16 @@ def _check(options: Any) -> None:  # noqa: ANN401
             raise InputError(f"--{name}", "left out with --against", repr(options[name]), "give one of the two")
 
 
-def _table(options: Any, results: Sequence[Result], curves: Sequence[Curves], shown: Sequence[Curves]) -> Table:  # noqa: ANN401
+def _table(
+    options: Any,  # noqa: ANN401
+    results: Sequence[Result],
+    curves: Sequence[Curves],
+    shown: Sequence[Curves],
+    tuning: Sequence[Curves],
+) -> Table:
     """The table that is asked for, with a note where all that it shows is at chance."""
     if options.against is not None:
-        reference = find_reference(curves, options.against)
+        reference = find_reference(curves, options.against, tuning)
         table = against_table(_distinct(shown), reference, options.metric)
         shown = [*shown, *reference.curves.values()]
     elif options.table is not None:

@@ -68,6 +68,24 @@ def read_results(
     return results, notes + tuned + doubled
 
 
+def read_tuning(folders: Sequence[Path], results: Sequence[Result]) -> list[Result]:
+    """The runs on held-out training rows in which the learning rates of results were chosen.
+
+    Args:
+        folders: Folders to search for `run.json`.
+        results: What they were chosen for.
+    """
+    chosen = {(r.record.system, r.record.task, r.record.rank, r.record.learning_rate) for r in results}
+    found = []
+    for place in _places(folders):
+        record = read_record(place)
+        if record is None or not record.tunes or record.status != "finished":
+            continue
+        if (record.system, record.task, record.rank, record.learning_rate) in chosen:
+            found.append(_result(place, record, "last"))
+    return found
+
+
 def _places(folders: Sequence[Path]) -> list[Path]:
     places: list[Path] = []
     for folder in folders:

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from dylora.report.results import read_results
+from dylora.report.results import read_results, read_tuning
 from dylora.runs.record import read_record
 from dylora.sweep.engines import one_after_another
 from dylora.sweep.expansion import choose, expand
@@ -93,4 +93,7 @@ def test_learning_rates_are_tried_apart_and_judged_by_the_best_cut(experiment, f
     trial, final = read_record(place / "tuning/lr_0.002"), read_record(place / "seed_10/lr_0.002")
     assert (trial.tunes, trial.seed, trial.overrides["data.validation_share"]) == (True, 3, 0.1)
     assert (final.tunes, final.seed, "data.validation_share" in final.overrides) == (False, 10, False)
-    assert {result.record.seed for result in read_results([tmp_path], None, "last")[0]} == {10, 42}
+    results, _ = read_results([tmp_path], None, "last")
+    assert {result.record.seed for result in results} == {10, 42}
+    (chosen,) = read_tuning([tmp_path], results)
+    assert (chosen.record.seed, chosen.record.learning_rate) == (3, 2e-3)
