@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dylora.deploy.save import save as save
     from dylora.errors import InputError as InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "DyLoRAConfig": "dylora.adapters.config",

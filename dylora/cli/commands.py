@@ -23,4 +23,4 @@ def overview() -> str:
         "",
         "python -m dylora COMMAND --help documents every option; behind --config, --model or --data, those of",
     ]
-    return "\n".join([*lines, "what was chosen: python -m dylora fit --config configs/nlg/e2e.yaml --help."])
+    return "\n".join([*lines, "what was chosen: python -m dylora fit --config nlg/e2e --help."])

@@ -11,6 +11,7 @@ from dylora.cli.plain_parser import fail
 from dylora.cli.quiet import quiet
 from dylora.cli.run_arguments import completed, option_values
 from dylora.errors import DivergedError, InputError
+from dylora.shipped import with_config_files
 from dylora.signals import ending_in_one_line
 
 # Options that the library names without their group; a test compares them with the classes that take them.
@@ -58,6 +59,7 @@ def _as_option(argument: str) -> str:
 
 def _run(arguments: list[str]) -> None:
     """Choose the command; each loads what it needs, for the training libraries take seconds to load."""
+    arguments = with_config_files(arguments)
     command, rest = (arguments or ["none"])[0], arguments[1:]
     check_encoding(arguments)
     if command in ("-h", "--help"):

@@ -18,6 +18,7 @@ from dylora.report.printed import TABLES
 from dylora.runs.folders import ROOT
 from dylora.runs.record import read_record
 from dylora.runs.yaml_text import parse_yaml
+from dylora.shipped import find_file
 from dylora.sweep import engines
 from dylora.sweep.configuration import Settings, deciding, devices
 from dylora.sweep.expansion import Run, check_places, choose, expand
@@ -34,7 +35,7 @@ def build_parser() -> PlainParser:
     """The command's options."""
     parser = PlainParser(prog="dylora sweep", description="Run an experiment: systems x tasks x seeds, from one file.")
     add = parser.add_argument
-    add("file", type=str, metavar="FILE", help="Sweep file, such as experiments/table2.yaml; see docs/sweeps.md.")
+    add("file", type=str, metavar="FILE", help="Sweep file, or the name of one that comes with dylora, such as table2.")
     add("--preset", type=str | None, default=None, help="Size of the experiment that the file names, such as small.")
     add("--seeds", type=str | None, default=None, help="Seeds in the place of the file's: 10,42.")
     add("--systems", type=str | None, default=None, help="Only these systems of the file: dylora,lora.")
@@ -65,7 +66,7 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
         InputError: If the file or an option is wrong.
     """
     options = build_parser().parse_args(list(arguments))
-    path = Path(options.file)
+    path = Path(find_file("experiments", options.file, "FILE"))
     experiment = _experiment(path, options)
     if options.name is not None and not options.name.strip():
         raise InputError("--name", "a name", "an empty one", "leave it out for that of the file")

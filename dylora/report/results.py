@@ -92,7 +92,7 @@ def _places(folders: Sequence[Path]) -> list[Path]:
         found = sorted(path.parent for path in folder.rglob(RUN_FILE))
         if not found:
             given = f"{str(folder)!r}, which " + ("has none" if folder.is_dir() else "does not exist")
-            fix = "make some: python -m dylora sweep experiments/table2.yaml --preset small"
+            fix = "make some: python -m dylora sweep table2 --preset small"
             raise InputError("FOLDER", f"a folder with runs of a sweep ({RUN_FILE})", given, fix)
         places += found
     return list({place.resolve(): place for place in places}.values())

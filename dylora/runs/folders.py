@@ -84,7 +84,7 @@ def newest_run(root: Path) -> Path:
     runs = [path.parent for path in root.rglob(CONFIG) if any((path.parent / CHECKPOINTS).glob("*.ckpt"))]
     if not runs:
         given = f"{str(root)!r}, which has none"
-        fix = "train first (python -m dylora fit --config configs/demo.yaml), or give --config and --ckpt_path"
+        fix = "train first (python -m dylora fit --config demo), or give --config and --ckpt_path"
         raise InputError("--config", "given where there is no run with a checkpoint", given, fix)
     own = [run for run in runs if sweep_place(run, root) is None]
     if not own:

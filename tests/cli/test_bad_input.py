@@ -290,3 +290,9 @@ def test_an_unknown_option_is_refused_with_the_nearest_one(refused):
     assert "--trainer.maxepochs: must be an option of the command, got an unknown one; did you mean --trainer.m" in line
     assert "did you mean --table?" in refused("report", "--tabel", "2")
     assert "--help lists the options" in refused("fit", "--qqqqqq", "1")
+
+
+@pytest.mark.parametrize("command", [["fit", "--config", "rtt"], ["sweep", "tabel2"]])
+def test_a_mistyped_name_of_a_configuration_or_an_experiment(command, refused):
+    line = refused(*command)
+    assert "did you mean" in line
