@@ -114,7 +114,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("table", "result", "error", "finished"), (str, type(None))),
     **dict.fromkeys(("seconds", "evaluation_seconds"), (int, float)),
     **dict.fromkeys(("overrides", "settings"), (dict,)),
-    **{"seed": (int,), "rank": (int, type(None)), "learning_rate": (int, float, type(None)), "command": (list,)},
+    **{
+        "seed": (int,),
+        "rank": (int, type(None)),
+        "learning_rate": (int, float, type(None)),
+        "command": (list,),
+        "tunes": (bool,),
+    },
 }
 
 

@@ -1,11 +1,12 @@
 """What a learning rate is chosen by: what each run was trained for."""
 
 import math
+from dataclasses import fields
 
 import pytest
 
 from dylora.errors import InputError
-from dylora.runs.record import RunRecord, read_record, tuning_score
+from dylora.runs.record import _KINDS, RunRecord, read_record, tuning_score
 
 FALLING = {"1": 0.7, "2": 0.8}  # area 0.75
 RISING = {"1": 0.5, "2": 0.9}  # area 0.70
@@ -48,3 +49,7 @@ def test_the_result_of_a_record_lies_below_its_run(tmp_path):
     RunRecord("s", None, "x", "X", "rte", 10, None, None, {}, [], result="../../other").write(tmp_path)
     with pytest.raises(InputError, match=r"run.json: result: must be a name of a folder below the root"):
         read_record(tmp_path)
+
+
+def test_every_field_of_a_record_has_its_kinds():
+    assert set(_KINDS) == {field.name for field in fields(RunRecord)}
