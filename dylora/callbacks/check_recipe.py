@@ -26,7 +26,7 @@ def check_options(sampling: "RankSamplingCallback") -> None:
         raise InputError("rank_sampling.frozen", "false with the summation loss", sampling.frozen, fix)
     if sampling.frozen and (objective in _PER_ROW or sorts or sampling.compensation > 1):
         allowed = "false with a rank for each row, a sort or compensation"
-        fix = _DYLORA if sampling.recipe == "ordered" else "use objective: individual alone with it"
+        fix = _DYLORA if sampling.recipe == "sorted" else "use objective: individual alone with it"
         raise InputError("rank_sampling.frozen", allowed, sampling.frozen, fix)
     if sorts and sampling.objective != "individual":
         fix = f"{_DYLORA}, or polish.objective, that of the steps after the sort"
@@ -62,12 +62,12 @@ def check_recipe(sampling: "RankSamplingCallback", module: EveryRankModule) -> N
     if objective in _PER_ROW and module.optimizer_name == "row_exact_adamw":
         given = f"row_exact_adamw with a rank for each row ({objective})"
         fix = "set it to adamw: such a step trains all rows of the factors"
-        fix += f"; or {_DYLORA}" if sampling.recipe == "ordered" else ""
+        fix += f"; or {_DYLORA}" if sampling.recipe == "sorted" else ""
         raise InputError("model.optimizer", "adamw", given, fix)
     scaling = rank_state(module.model).config.scaling
     if sorts and scaling != "alpha/max_rank":
         fix = "set it to alpha/max_rank, with which sorted components are the best part of the largest rank"
-        fix += f"; or {_DYLORA}" if sampling.recipe == "ordered" else ""
+        fix += f"; or {_DYLORA}" if sampling.recipe == "sorted" else ""
         raise InputError("model.adapter.scaling", "alpha/max_rank with polish.sort_at", scaling, fix)
     if sorts and sampling.polish.sort_by == "two-sided" and module.outcome_kind is None:
         given = f"two-sided for {type(module).__name__}, which has no outcome_kind"

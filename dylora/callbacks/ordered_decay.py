@@ -17,9 +17,8 @@ class OrderedDecay:
     Attributes:
         in_loss: Lambda of `lambda * scale * sum of rise(j) (|A_j|^2 + |B_:j|^2)` in the loss, 0 or larger; about 1e-3
             was tried. The scale is the task's mean loss over the first 10 optimizer steps.
-        decoupled: Omega, 0 or larger: after each optimizer step row j is multiplied by `1 - lr * omega * rise(j)`.
-            Unlike `in_loss` it passes by the optimizer's moments. Null takes that of the recipe: 0.3 for `ordered`
-            without `in_loss`, else 0.
+        decoupled: Omega, 0 or larger: after each optimizer step row j is multiplied by `1 - lr * omega * rise(j)`; 0.3
+            was tried. Unlike `in_loss` it passes by the optimizer's moments.
         shape: How it rises with the row j: `linear` (j - 1), `sqrt`, `log` (log j) or `quadratic`.
 
     Raises:
@@ -27,13 +26,13 @@ class OrderedDecay:
     """
 
     in_loss: float = 0.0
-    decoupled: float | None = None
+    decoupled: float = 0.0
     shape: Rise = "linear"
 
     def __post_init__(self) -> None:
         for name in ("in_loss", "decoupled"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
+            if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"rank_sampling.ordered_decay.{name}", "0 or more", value, "0 switches it off")
         if self.shape not in get_args(Rise):
             allowed = "one of " + ", ".join(get_args(Rise))

@@ -29,11 +29,11 @@ class RankSamplingCallback(Callback):
     it is a function of the row's place in the global batch too.
 
     Args:
-        recipe: What the options below are where nothing is said of them. `ordered`: a LoRA of the largest rank with a
-            decoupled ordered decay, its components sorted when training ends. `dylora`: one drawn rank a step, the
-            paper's Algorithm 1. `lora`: the largest rank alone.
+        recipe: What the options below are where nothing is said of them. `sorted`: the largest rank alone,
+            its components sorted when training ends. `dylora`: one drawn rank a step, the paper's Algorithm 1. `lora`:
+            the largest rank alone.
         distribution: Law of the ranks: `uniform` (the paper's), `geometric`, `weights`, or `max_rank`, the largest rank
-            at every step. Null takes that of the recipe: `max_rank` for `lora`, else `uniform`; under `ordered` it is
+            at every step. Null takes that of the recipe: `max_rank` for `lora`, else `uniform`; under `sorted` it is
             that of the steps behind a sort before the end.
         p: Parameter of the geometric law, inside (0, 1); the paper uses 0.15.
         weights: One non-negative number for each rank, for the distribution `weights`.
@@ -53,7 +53,7 @@ class RankSamplingCallback(Callback):
 
     def __init__(
         self,
-        recipe: Recipe = "ordered",
+        recipe: Recipe = "sorted",
         distribution: DistributionName | None = None,
         p: float = 0.15,
         weights: Sequence[float] | None = None,
@@ -71,8 +71,8 @@ class RankSamplingCallback(Callback):
         self.objective = objective
         self.frozen = frozen
         self.seed = seed
-        self.ordered_decay, self.polish = recipes.ordered_decay(recipe, ordered_decay), recipes.polish(recipe, polish)
-        self._without_recipe = recipes.ordered_decay("dylora", ordered_decay), polish
+        self.ordered_decay = ordered_decay
+        self.polish, self._polish_without_recipe = recipes.polish(recipe, polish), polish
         self.distillation = distillation
         self.compensation = compensation
         check_options(self)
@@ -94,14 +94,14 @@ class RankSamplingCallback(Callback):
             self.bind(rank_state(pl_module.model).config.ranks)
 
     def bind_to(self, module: EveryRankModule) -> None:
-        """Prepare to train a module. Without adapters, or at a single rank, the recipe `ordered` has nothing to order.
+        """Prepare to train a module. Without adapters, or at a single rank, the recipe `sorted` has nothing to sort.
 
         Raises:
             InputError: If the module cannot be trained so.
         """
         self.bind(rank_state(module.model).config.ranks)
         if not module.method.has_adapters or len(self.ranks) == 1:
-            self.ordered_decay, self.polish = self._without_recipe
+            self.polish = self._polish_without_recipe
         check_recipe(self, module)
 
     def bind(self, ranks: RankRange) -> None:

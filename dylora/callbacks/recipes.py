@@ -4,14 +4,10 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from dylora.adapters.ranks import DistributionName
-from dylora.callbacks.ordered_decay import OrderedDecay
 from dylora.callbacks.sort_and_polish import SortAndPolish
 from dylora.errors import InputError
 
-Recipe = Literal["ordered", "dylora", "lora"]
-
-_DECAY = 0.3
-_SORT_AT = 1.0
+Recipe = Literal["sorted", "dylora", "lora"]
 
 
 def check_name(recipe: str) -> None:
@@ -28,19 +24,12 @@ def check_name(recipe: str) -> None:
 def distribution(recipe: Recipe, chosen: DistributionName | None) -> DistributionName:
     """The law of the ranks: the chosen one, else that of the recipe.
 
-    >>> distribution("lora", None), distribution("ordered", None), distribution("lora", "geometric")
+    >>> distribution("lora", None), distribution("sorted", None), distribution("lora", "geometric")
     ('max_rank', 'uniform', 'geometric')
     """
     return chosen or ("max_rank" if recipe == "lora" else "uniform")
 
 
-def ordered_decay(recipe: Recipe, chosen: OrderedDecay) -> OrderedDecay:
-    """The decay, its strength that of the recipe where none is chosen."""
-    if chosen.decoupled is not None:
-        return chosen
-    return replace(chosen, decoupled=_DECAY if recipe == "ordered" and not chosen.in_loss else 0.0)
-
-
 def polish(recipe: Recipe, chosen: SortAndPolish) -> SortAndPolish:
-    """The sort, at the recipe's share of the steps where none is chosen: their end."""
-    return replace(chosen, sort_at=_SORT_AT) if recipe == "ordered" and chosen.sort_at is None else chosen
+    """The sort, at the end of training where the recipe has one and no other share of the steps is chosen."""
+    return replace(chosen, sort_at=1.0) if recipe == "sorted" and chosen.sort_at is None else chosen

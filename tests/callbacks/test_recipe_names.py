@@ -11,13 +11,13 @@ from dylora.methods.full import FullFineTuning
 
 
 @pytest.mark.parametrize(
-    ("recipe", "law", "decoupled", "sort_at"),
-    [("ordered", "uniform", 0.3, 1.0), ("dylora", "uniform", 0.0, None), ("lora", "max_rank", 0.0, None)],
+    ("recipe", "law", "sort_at"),
+    [("sorted", "uniform", 1.0), ("dylora", "uniform", None), ("lora", "max_rank", None)],
 )
-def test_a_recipe_decides_what_is_left_out(recipe, law, decoupled, sort_at):
+def test_a_recipe_decides_what_is_left_out(recipe, law, sort_at):
     callback = RankSamplingCallback(recipe)
     assert (callback.distribution.name, callback.objective) == (law, "individual")
-    assert (callback.ordered_decay.decoupled, callback.polish.sort_at) == (decoupled, sort_at)
+    assert (callback.ordered_decay, callback.polish.sort_at) == (OrderedDecay(), sort_at)
 
 
 def test_what_is_given_wins():
@@ -27,21 +27,19 @@ def test_what_is_given_wins():
     assert callback.distribution.name == "geometric"
     assert callback.ordered_decay == OrderedDecay(decoupled=0.1, shape="sqrt")
     assert callback.polish == SortAndPolish(0.8)
-    in_loss = RankSamplingCallback(ordered_decay=OrderedDecay(in_loss=1e-3)).ordered_decay
-    assert (in_loss.in_loss, in_loss.decoupled) == (1e-3, 0.0)
 
 
 def test_a_single_rank_and_a_model_without_adapters_have_nothing_to_order(make_module):
     for options in ({"adapter": DyLoRAConfig(max_rank=4, min_rank=4)}, {"method": FullFineTuning()}):
         callback = RankSamplingCallback()
         callback.bind_to(make_module(**options))
-        assert (callback.ordered_decay.decoupled, callback.polish.sort_at) == (0.0, None)
+        assert callback.polish.sort_at is None
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recipe": "sorted"}, "rank_sampling.recipe: must be one of ordered, dylora, lora, got 'sorted'"),
+        ({"recipe": "ordered"}, "rank_sampling.recipe: must be one of sorted, dylora, lora, got 'ordered'"),
         ({"objective": "mixed"}, "set rank_sampling.recipe to dylora, or polish.objective"),
         ({"frozen": True}, "rank_sampling.frozen: must be false .*; set rank_sampling.recipe to dylora"),
     ],

@@ -165,7 +165,7 @@ def test_the_configuration_of_a_resumed_run_does_not_resume(trained, backbone, t
     "recipe",
     [
         {},
-        {"rank_sampling.recipe": "ordered", "rank_sampling.polish.examples": 8},
+        {"rank_sampling.recipe": "sorted", "rank_sampling.polish.examples": 8},
         {
             "rank_sampling.polish.sort_at": 0.5,
             "rank_sampling.polish.examples": 8,
@@ -191,7 +191,7 @@ def test_accumulated_steps_resume_exactly_too(backbone, tmp_path, recipe):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"rank_sampling.recipe": "ordered", "rank_sampling.polish.examples": 8},
+        {"rank_sampling.recipe": "sorted", "rank_sampling.polish.examples": 8},
         {"rank_sampling.recipe": "lora"},
         {"rank_sampling.objective": "summation"},
         {"rank_sampling.objective": "half_batch", "rank_sampling.ordered_decay.in_loss": 1e-3},

@@ -52,7 +52,7 @@ def test_the_printed_configuration_is_a_configuration(capsys, tmp_path):
     arguments = ["fit", "--model.adapter.max_rank", "6", "--data.task", "mrpc", "--print_config"]
     config = yaml.safe_load(_printed(arguments, capsys))
     assert config["model"]["init_args"]["adapter"]["max_rank"] == 6
-    assert (config["rank_sampling"]["recipe"], config["rank_sampling"]["distribution"]) == ("ordered", None)
+    assert (config["rank_sampling"]["recipe"], config["rank_sampling"]["distribution"]) == ("sorted", None)
     (tmp_path / "printed.yaml").write_text(yaml.safe_dump(config))
     again = yaml.safe_load(_printed(["fit", "--config", str(tmp_path / "printed.yaml"), "--print_config"], capsys))
     assert again == config
