@@ -39,7 +39,7 @@ def resolve_backbone(name: str) -> str:
     'FacebookAI/roberta-base'
     """
     shipped = {"builtin/roberta": asset_path("roberta"), "builtin/gpt2": asset_path("gpt2")}
-    if not name or len(name) > _LONGEST or "\0" in name:
+    if not name.strip() or len(name) > _LONGEST or "\0" in name:
         given = repr(name[:40]) + "…" * (len(name) > 40)
         raise InputError("model.backbone", "a folder or the name of a backbone", given, "builtin/roberta is one")
     if name.startswith("builtin/") and name not in shipped:

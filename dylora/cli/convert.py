@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from dylora.adapters.active_rank import adapted_layers, rank_state
 from dylora.adapters.sensitivity import Batch
+from dylora.cli.class_messages import readable_of_classes
 from dylora.cli.classes import DATA
 from dylora.cli.plain_parser import PlainParser, fail
 from dylora.deploy.card import CardFacts, card
@@ -30,7 +31,7 @@ class _Parser(PlainParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
         if found := _NO_OPTION.match(message):  # jsonargparse leaves out whose option it is
             fail(f"--data.{found[1]}: the chosen data has no such option; --data.help CLASS lists them")
-        super().error(message, ex)
+        fail(readable_of_classes(message, self))
 
 
 def build_parser() -> PlainParser:

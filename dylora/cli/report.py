@@ -94,7 +94,7 @@ def report(arguments: Sequence[str]) -> None:
 
 
 def _write_page(path: Path, folders: Sequence[Path]) -> None:
-    from dylora.report.page.html import check_free, write_page  # reads checkpoints: torch is slow to import
+    from dylora.report.page.document import check_free, write_page  # reads checkpoints: torch is slow to import
     from dylora.report.page.runs import read_runs
 
     check_free(path)

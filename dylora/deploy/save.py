@@ -116,8 +116,10 @@ def place_of(backbone: str) -> str:
     >>> place_of("FacebookAI/roberta-base"), place_of(str(asset_path("gpt2")))
     ('FacebookAI/roberta-base', 'builtin/gpt2')
     """
+    if not backbone:  # it was loaded from nowhere
+        return backbone
     folder = Path(resolve_backbone(backbone)).expanduser()
-    if not backbone or not folder.is_dir():
+    if not folder.is_dir():
         return backbone
     for name in ("roberta", "gpt2"):
         if folder.resolve() == asset_path(name).resolve():  # type: ignore[arg-type]

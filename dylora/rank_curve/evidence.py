@@ -38,7 +38,7 @@ def choice_if_any(kept: KeptOutcomes | None, tolerance: float) -> RankChoice | N
 
 
 def intervals_if_any(kept: KeptOutcomes | None, resamples: int = 500) -> dict[int, Interval] | None:
-    """Each rank's interval from one evaluation; None where nothing was kept, or a value is not finite.
+    """Each rank's interval from one evaluation; None where the outcomes allow none (one example), or not finite ones.
 
     Args:
         kept: The outcomes.
@@ -46,7 +46,10 @@ def intervals_if_any(kept: KeptOutcomes | None, resamples: int = 500) -> dict[in
     """
     if kept is None:
         return None
-    found = intervals(bootstrap(metric_outcomes([kept]), resamples))
+    try:
+        found = intervals(bootstrap(metric_outcomes([kept]), resamples))
+    except InputError:
+        return None
     ends = np.array([(each.low, each.high) for each in found.values()])
     return found if np.isfinite(ends).all() else None
 

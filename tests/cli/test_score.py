@@ -73,4 +73,4 @@ def test_files_of_different_length_are_refused(write, refused):
 
 def test_an_unknown_set_is_refused(write, refused):
     files = "--hypotheses", write("h.txt", ["a"]), "--references", write("r.txt", ["a"])
-    assert "'e2e', 'webnlg', 'dart'" in refused("score", "--set", "xsum", *files)
+    assert "--set: must be one of e2e, webnlg, dart, got xsum" in refused("score", "--set", "xsum", *files)

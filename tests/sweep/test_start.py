@@ -41,6 +41,8 @@ def test_what_is_logged_goes_with_it(tmp_path, capsys):
 def test_a_command_in_a_process_of_its_own(tmp_path):
     start = OwnProcess({"OMP_NUM_THREADS": "1"})
     assert start(["sweep", "nowhere.yaml"], tmp_path / "output.txt") == 2
-    assert "dylora: error: FILE: must be a sweep file" in (tmp_path / "output.txt").read_text()
+    assert (
+        "dylora: error: FILE: must be a file or a name that comes with dylora" in (tmp_path / "output.txt").read_text()
+    )
     start.interrupt()
     assert start(["sweep", "nowhere.yaml"], tmp_path / "output.txt") == 130

@@ -1,13 +1,15 @@
 """A sentence task that is validated on a part of its training rows, so that its validation rows stay unseen."""
 
 from functools import cached_property
-
-from datasets import Dataset  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING
 
 from dylora.data.sources.glue import Source
 from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.errors import InputError
 from dylora.tasks import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # type: ignore[import-untyped]
 
 _TRAIN = "train"
 
@@ -39,7 +41,7 @@ class HeldOutSource:
             return self._source.key(split)
         return f"{self._source.key(_TRAIN)}/{split}/{self._holdout}"
 
-    def rows(self, split: str) -> Dataset:
+    def rows(self, split: str) -> "Dataset":
         """The rows of a split.
 
         Raises:

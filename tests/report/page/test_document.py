@@ -9,7 +9,7 @@ import torch
 
 from dylora.errors import InputError
 from dylora.rank_curve.kept import KeptOutcomes
-from dylora.report.page.html import page, write_page
+from dylora.report.page.document import page, write_page
 from dylora.report.page.runs import read_runs, sizes_of
 from dylora.runs.outcomes_file import write_outcomes
 from dylora.runs.record import RunRecord
@@ -41,7 +41,8 @@ def run(tmp_path):
     write_outcomes(folder / "outcomes.npz", kept, 7)
     (folder / "checkpoints").mkdir()
     state = {"x.lora_A": torch.zeros(2, 3), "x.lora_B": torch.zeros(5, 2), "head": torch.zeros(4)}
-    torch.save({"state_dict": state, "dylora": {"labels": ["no", "yes"]}}, folder / "checkpoints" / "best.ckpt")
+    content = {"epoch": 0, "global_step": 7, "state_dict": state, "dylora": {"labels": ["no", "yes"]}}
+    torch.save(content, folder / "checkpoints" / "best.ckpt")
     return folder
 
 
