@@ -33,7 +33,7 @@ def run_pictures(
     """
     metric, task = module.monitor, str(module.identity["task"])
     epochs = [by_rank(past["metrics"][metric]) for past in history]
-    chosen = choice.rank if choice else int(record["chosen_rank"])
+    chosen = choice.rank if choice else record["chosen_rank"]  # none where no rank has a number
     values, title = by_rank(record["metrics"][metric]), f"{task}, epoch {record['epoch']}"
     bands = record.get("intervals") if choice is None else None
     curve = draw_rank_curve(values, metric, title, summary_of(record), choice, reference, by_rank(bands or {}))

@@ -22,6 +22,7 @@ from dylora.deploy.peft_folder import read_peft
 from dylora.errors import InputError
 
 _EXAMPLES = 1000
+_NO_CLASS = "Expected a dot import path string"
 _NO_OPTION = re.compile(r"Option '([\w.]+)' is not accepted")
 
 
@@ -31,7 +32,9 @@ class _Parser(PlainParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
         if found := _NO_OPTION.match(message):  # jsonargparse leaves out whose option it is
             fail(f"--data.{found[1]}: the chosen data has no such option; --data.help CLASS lists them")
-        fail(readable_of_classes(message, self))
+        if _NO_CLASS in message:
+            fail(readable_of_classes(message, self))
+        super().error(message, ex)
 
 
 def build_parser() -> PlainParser:

@@ -3,20 +3,21 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from dylora.cli.classes import class_at, options_of
 from dylora.cli.links import arguments
-from dylora.deploy.adapter_folder import AdapterRecord, read_folder
-from dylora.deploy.module_of_folder import module_of, put_folder_into
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.processes import say
 from dylora.runs.checkpoints import KEY
 from dylora.runs.folders import ADAPTER_FILE
 from dylora.runs.options import class_path
+
+if TYPE_CHECKING:
+    from dylora.deploy.adapter_folder import AdapterRecord
 
 
 def is_folder(path: str | Path | None) -> bool:
@@ -34,6 +35,9 @@ def with_model_of(folder: Path, options: Sequence[str]) -> list[str]:
     Raises:
         InputError: If the folder is damaged, or its model is of no known kind.
     """
+    from dylora.deploy.adapter_folder import read_folder  # with the data libraries, as those below
+    from dylora.deploy.module_of_folder import module_of
+
     record, state = read_folder(folder)
     kind, chosen = module_of(record, state)
     say(f"Folder {folder}: {kind.__name__} on {record.backbone['name']}")
@@ -50,6 +54,8 @@ def entry_of(folder: Path, options: Namespace) -> dict[str, Any]:
         folder: The folder.
         options: The parsed options of the command.
     """
+    from dylora.deploy.adapter_folder import read_folder
+
     record, _ = read_folder(folder)
     _cut_alike(record, options)
     return {KEY: {"task": record.task, "labels": record.labels}}
@@ -64,10 +70,12 @@ def load_folder(module: object, folder: Path) -> None:
     if not isinstance(module, EveryRankModule):
         fix = "leave --model out: the folder says it"
         raise InputError("--model", "a module that is evaluated at every rank", type(module).__name__, fix)
+    from dylora.deploy.module_of_folder import put_folder_into
+
     put_folder_into(module, folder)
 
 
-def _cut_alike(record: AdapterRecord, options: Namespace) -> None:
+def _cut_alike(record: "AdapterRecord", options: Namespace) -> None:
     """Cut inputs where they were cut in training, where the data does not say it."""
     data = arguments(options, "data")
     defaults = options_of(class_at(options.data.class_path)) if options.get("data") else {}

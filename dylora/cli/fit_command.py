@@ -47,14 +47,14 @@ class FitCommand(LightningCLI):
         try:
             with _quiet_writers():
                 self.trainer.fit(model, **options)
-        except (ValueError, TypeError) as error:
-            raise trainer_error(error, self.config_init["fit"].trainer) or error from error
         except SystemExit:
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(INTERRUPTED)
         except Exception as error:
             if is_of_the_disk(error) or self._has_lost_its_folder(error):
                 raise stopped_by_the_disk(self.folder, error) from error
+            if isinstance(error, ValueError | TypeError):
+                raise trainer_error(error, self.config_init["fit"].trainer) or error from error
             raise
         if isinstance(model, EveryRankModule) and (report := model.method.report(model.model)):
             say(model.method.report_text(report))

@@ -51,7 +51,7 @@ def test_every_cut_is_kept_with_its_checkpoint_and_agrees_at_max_rank(lora, caps
         assert set(record["metrics"]["accuracy"]) == {"1", "2", "3", "4"}
         assert record["metrics"]["loss"]["4"] == pytest.approx(best["metrics"]["loss"]["4"], rel=1e-4)
         assert record["mean"] == pytest.approx(sum(record["metrics"]["accuracy"].values()) / 4)
-    assert best.keys() - {"checkpoint", "epoch", "step", "score"} <= records["svd"].keys()
+    assert best.keys() - {"checkpoint", "epoch", "step", "score", "intervals"} <= records["svd"].keys()
     # The run was trained and evaluated with alpha/b; the others give lower ranks another scale.
     assert records["alpha/b"]["metrics"] == best["metrics"]
     assert len({round(record["metrics"]["loss"]["1"], 6) for record in records.values()}) == 3

@@ -69,6 +69,7 @@ def test_the_same_rows_give_the_same_run_whatever_the_type_of_the_file(backbone,
         root.mkdir()
         main(["fit", *_options(backbone, root, suffix, **changes)])
         found.append(tiny.metrics_of(root / "logs" / "all" / "version_0"))
+        found[-1].pop("seconds")
     assert found[0]["task"] == "all"
     names = {"classification": {"accuracy", "macro_f1", "matthews"}, "regression": {"pearson", "spearman", "mae"}}
     assert set(found[0]["epochs"][0]["metrics"]) == {*names[task_type], "loss"}

@@ -100,9 +100,8 @@ def test_an_unknown_key_and_a_missing_file(write, refused):
     line = refused("sweep", write(sistems={}))
     assert "small.yaml: sistems: must be one of the keys systems, tasks, table" in line
     assert "did you mean systems?" in line
-    assert "FILE: must be a file or a name that comes with dylora, got 'nowhere.yaml'" in refused(
-        "sweep", "nowhere.yaml"
-    )
+    words = "FILE: must be a file or a name that comes with dylora, got 'nowhere.yaml'"
+    assert words in refused("sweep", "nowhere.yaml")
 
 
 @pytest.mark.slow

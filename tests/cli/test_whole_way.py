@@ -78,7 +78,7 @@ def images(root):
     """Folders of images in three classes."""
     tiny_images.write_folders(root / "images" / "train", 8)
     backbone = tiny_images.save_backbone(root / "base")
-    data = {"data.data_dir": root / "images", "model.adapter.scaling": "alpha/b"}
+    data = {"data.data_dir": root / "images", "model.adapter.scaling": "alpha/b", "rank_sampling.recipe": "dylora"}
     return fit(root, backbone, "ImageClassificationModule", "ImageClassificationDataModule", **data)
 
 
@@ -88,6 +88,7 @@ def writer(root, family):
     (root / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = {"data.train_file": root / "own.jsonl", "data.cache_dir": root / "cache", "data.max_length": 24}
     changes = {"model.adapter.scaling": WRITERS[family], "model.max_new_tokens": 3, "data.generate_examples": 0}
+    changes |= {"rank_sampling.recipe": "dylora"}  # goes with every scaling
     backbone = tiny_text.save_writer(root / "base", family)
     return fit(root, backbone, "GenerationModule", "PromptDataModule", **files, **changes)
 

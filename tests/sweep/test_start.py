@@ -41,8 +41,7 @@ def test_what_is_logged_goes_with_it(tmp_path, capsys):
 def test_a_command_in_a_process_of_its_own(tmp_path):
     start = OwnProcess({"OMP_NUM_THREADS": "1"})
     assert start(["sweep", "nowhere.yaml"], tmp_path / "output.txt") == 2
-    assert (
-        "dylora: error: FILE: must be a file or a name that comes with dylora" in (tmp_path / "output.txt").read_text()
-    )
+    words = "dylora: error: FILE: must be a file or a name that comes with dylora"
+    assert words in (tmp_path / "output.txt").read_text()
     start.interrupt()
     assert start(["sweep", "nowhere.yaml"], tmp_path / "output.txt") == 130
