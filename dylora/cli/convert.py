@@ -32,7 +32,7 @@ class _Parser(PlainParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
         if found := _NO_OPTION.match(message):  # jsonargparse leaves out whose option it is
             fail(f"--data.{found[1]}: the chosen data has no such option; --data.help CLASS lists them")
-        if _NO_CLASS in message:
+        if _NO_CLASS in message and ": must be " not in message:  # not what the class itself refuses
             fail(readable_of_classes(message, self))
         super().error(message, ex)
 

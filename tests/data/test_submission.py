@@ -105,6 +105,5 @@ def test_the_embedded_task_has_no_leaderboard(tmp_path):
 
 def test_unusable_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    submission = Submission(get_task("rte"), tmp_path / "file" / "below", (1,), ("test",))
-    with pytest.raises(InputError, match=r"--submission: must be a folder that can be written, got .*file"):
-        submission.write({"test": _records({"1": {"label": "entailment"}})})
+    with pytest.raises(InputError, match=r"--submission: must be a folder that can be written, got .*file/below"):
+        Submission(get_task("rte"), tmp_path / "file" / "below", (1,), ("test",))
