@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from dylora.adapters.active_rank import adapted_layers, rank_state
 from dylora.adapters.sensitivity import Batch
 from dylora.cli.class_messages import readable_of_classes
-from dylora.cli.classes import DATA
+from dylora.cli.classes import DATA, load_named
 from dylora.cli.plain_parser import PlainParser, fail
 from dylora.deploy.card import CardFacts, card
 from dylora.deploy.convert import base_model_name, convert
@@ -69,6 +69,7 @@ def convert_peft(arguments: Sequence[str]) -> None:
     Raises:
         InputError: If an option is wrong, the folder exists, or the LoRA cannot be converted.
     """
+    load_named(" ".join(arguments))
     parser = build_parser()
     options = parser.parse_args(list(arguments))
     check_new(options.output)

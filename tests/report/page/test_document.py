@@ -41,7 +41,13 @@ def run(tmp_path):
     write_outcomes(folder / "outcomes.npz", kept, 7)
     (folder / "checkpoints").mkdir()
     state = {"x.lora_A": torch.zeros(2, 3), "x.lora_B": torch.zeros(5, 2), "head": torch.zeros(4)}
-    entry = {"format": 1, "task": "a", "backbone": {"name": "b"}, "adapter": {}, "labels": ["no", "yes"]}
+    entry = {
+        "format": 1,
+        "task": "a",
+        "backbone": {"name": "b", "fingerprint": "f"},
+        "adapter": {},
+        "labels": ["no", "yes"],
+    }
     content = {"epoch": 0, "global_step": 7, "state_dict": state, "dylora": entry}
     torch.save(content, folder / "checkpoints" / "best.ckpt")
     return folder
