@@ -157,7 +157,11 @@ _GROUPS_OF_CLASSES: list[tuple[Layout, str, str]] = [
         """,
     ),
     (_delta_net_heads, "in_proj_qkvz", "Qwen3NextGatedDeltaNet"),
-    (_delta_net, "in_proj_qkv", "Qwen3_5GatedDeltaNet Qwen3_5MoeGatedDeltaNet Qwen4ExpTextGatedDeltaNet"),
+    (
+        _delta_net,
+        "in_proj_qkv",
+        "Qwen3_5GatedDeltaNet Qwen3_5MoeGatedDeltaNet Qwen4ExpTextGatedDeltaNet LaraMiniGatedDeltaNet",
+    ),
     (
         _latent,
         "kv_b_proj",

@@ -115,13 +115,18 @@ def check_yaml(text: str, where: str) -> None:
     _check_size(where, len(text))
     try:
         _Check(where).document(yaml.parse(text, Loader=_Loader))
-    except (yaml.YAMLError, UnicodeError):
-        return
+    except (yaml.YAMLError, UnicodeError) as error:
+        if "nesting depth" in str(error):  # newer parsers have a limit of their own, and find it first
+            raise _too_deep(where) from error
 
 
 def _check_size(where: str, size: int) -> None:
     if size > MOST_BYTES:
         raise InputError(where, f"at most {MOST_BYTES} bytes of YAML", "more", "keep data in files of its own")
+
+
+def _too_deep(where: str) -> InputError:
+    return InputError(where, f"nested at most {MOST_LEVELS} levels deep", "deeper values", _FIX)
 
 
 class _Check:
@@ -145,7 +150,7 @@ class _Check:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor)
         if level > MOST_LEVELS:
-            raise InputError(self.where, f"nested at most {MOST_LEVELS} levels deep", "deeper values", _FIX)
+            raise _too_deep(self.where)
         anchor = event.anchor
         if isinstance(event, yaml.ScalarEvent):
             self._number(event)

@@ -121,7 +121,8 @@ def test_a_signal_while_a_command_starts_ends_it_in_one_line_and_leaves_no_folde
     time.sleep(seconds)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (status, "Interrupted\n")
+    assert err == "Interrupted\n"
+    assert process.returncode in (status, -number)  # of a signal while C code was loading; a shell shows both alike
     assert not (tmp_path / "logs").exists()
 
 
