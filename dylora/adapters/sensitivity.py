@@ -57,6 +57,16 @@ Sensitivities = dict[str, Sensitivity]
 """By the name of each `LowRankFactors` in the model."""
 
 
+MOST_BYTES = 2**30
+"""Of the matrices of all pairs, up to which they are gathered where nobody asked for them by name."""
+
+
+def statistics_bytes(model: nn.Module) -> int:
+    """Bytes of the matrices that `gather_sensitivities` keeps for an adapted model, all pairs together."""
+    pairs = [module for module in model.modules() if isinstance(module, LowRankFactors)]
+    return 4 * sum(pair.lora_A.shape[1] ** 2 + pair.lora_B.shape[0] ** 2 for pair in pairs)
+
+
 def gather_sensitivities(
     model: nn.Module,
     batches: Iterable[Batch],

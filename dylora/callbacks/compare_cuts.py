@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from dylora.adapters.cuts import Cut, cut
-from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.parameters import adapter_state
+from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.callbacks.calibration import Calibration, calibrate
 from dylora.callbacks.rank_curves import RankCurves
 from dylora.modules.base import EveryRankModule
@@ -25,7 +25,6 @@ from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import CHECKPOINTS
 
 _EXAMPLES = 1000
-_MOST_BYTES = 2**30  # of the two-sided cut's statistics, on the adapter's device
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,8 @@ class CompareCuts(Callback):
                 self._compare(kind, trained, trainer, pl_module)
 
     def _kinds(self, model: nn.Module) -> list[Cut]:
-        needed = 4 * sum(
-            f.lora_A.shape[1] ** 2 + f.lora_B.shape[0] ** 2 for f in model.modules() if isinstance(f, LowRankFactors)
-        )
-        if needed <= _MOST_BYTES:
+        needed = statistics_bytes(model)
+        if needed <= MOST_BYTES:
             return ["svd", "two-sided"]
         self.skipped = f"two-sided cut not tried: its statistics need {needed / 2**30:.1f} GiB"
         return ["svd"]

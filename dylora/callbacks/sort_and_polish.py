@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import IterableDataset
 
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.adapters.sorting import sort_
 from dylora.callbacks.calibration import calibrate
 from dylora.errors import InputError
@@ -30,7 +32,8 @@ class SortAndPolish:
     Attributes:
         sort_at: Share of the optimizer steps before the sort, above 0 and at most 1. At 1 nothing is polished: the
             adapter is sorted behind the last step, before it is validated and kept. Null takes that of the recipe.
-        sort_by: `two-sided`, by what dropping a component costs, or `svd`, by its singular value alone.
+        sort_by: `two-sided`, by what dropping a component costs, where its statistics fit into 1 GiB (else `svd`, which
+            is said), or `svd`, by its singular value alone.
         examples: Training examples that `two-sided` gathers its statistics on, 1 or more, drawn by the seed.
         objective: The objective after the sort, as `rank_sampling.objective`; before it every step is at `max_rank`.
 
@@ -68,7 +71,10 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     pairs = [m for m in module.model.modules() if isinstance(m, LowRankFactors)]
     untrained = [(pair, pair.lora_A.detach().clone()) for pair in pairs if not pair.lora_B.any()]
     sensitivities = None
-    if options.sort_by == "two-sided":
+    needed = statistics_bytes(module.model)
+    if options.sort_by == "two-sided" and needed > MOST_BYTES:
+        rank_zero_info(f"Sorted by singular value: the two-sided cut's statistics need {needed / 2**30:.1f} GiB")
+    elif options.sort_by == "two-sided":
         _check_length(trainer)
         sensitivities = calibrate(trainer, module, options.examples, seed=seed).sensitivities
     sort_(module.model, sensitivities)

@@ -224,6 +224,16 @@ def test_at_the_end_the_trained_lora_is_sorted_before_it_is_validated(fit, make_
     assert any(not torch.equal(tensor, expected[name]) for name, tensor in validated[0].items())
 
 
+def test_statistics_that_do_not_fit_leave_the_sort_to_singular_values(fit, make_module, monkeypatch):
+    """The default recipe must not end hours of training by running out of memory in its sort."""
+    ours, plain = make_module(), make_module()
+    monkeypatch.setattr("dylora.callbacks.sort_and_polish.MOST_BYTES", 0)
+    fit(StepSeed(3), RankSamplingCallback("sorted"), model=ours)
+    fit(StepSeed(3), RankSamplingCallback("sorted", polish=SortAndPolish(sort_by="svd")), model=plain)
+    expected = _trained(plain)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in _trained(ours).items())
+
+
 def test_a_run_that_goes_on_behind_its_sort_trains_and_is_sorted_again(fit, make_module, tmp_path):
     module, again = make_module(), make_module()
     polish = SortAndPolish(sort_at=1, sort_by="svd")
