@@ -169,6 +169,14 @@ def weighted_truncation(D: Tensor, C: Tensor, G: Tensor, b: int, ridge: float = 
     return torch.linalg.inv(G_root) @ best @ torch.linalg.inv(C_root)
 
 
+def cut_in_basis(A: Tensor, B: Tensor, M: Tensor, b: int) -> Tensor:
+    """`B M^-1 I_b M A`, with the first b diagonal ones in `I_b`: rank b of the factors `M A` and `B M^-1`."""
+    kept = torch.zeros_like(M)
+    for k in range(b):
+        kept[k, k] = 1.0
+    return B @ torch.linalg.inv(M) @ kept @ M @ A
+
+
 def mixed_loss(row_loss_at: Callable[[int, int], Tensor], ranks: Sequence[int]) -> Tensor:
     """The mean over the rows of a batch, each at a rank of its own: `1/n sum over i of L_i|b_i`.
 

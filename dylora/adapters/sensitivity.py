@@ -4,8 +4,8 @@ Kronecker-factored Fisher information: to second order, a change `D` of a layer'
 `trace(G D C Dᵀ)`, with `C` the second moment of the layer's inputs and `G` that of the gradients at its output.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -13,7 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dylora.adapters.active_rank import rank_state, use_rank
+from dylora.adapters.active_rank import rank_state
+from dylora.adapters.at_rest import at_rest
 from dylora.adapters.factors import LowRankFactors
 from dylora.errors import InputError
 
@@ -102,7 +103,7 @@ def gather_sensitivities(
         raise InputError("examples", "1 or more", examples, "1000 are enough")
     named = {name: module for name, module in model.named_modules() if isinstance(module, LowRankFactors)}
     seen = 0
-    with _at_rest(model), ExitStack() as hooks:
+    with at_rest(model, [factors.lora_B for factors in named.values()]), ExitStack() as hooks:
         found = {name: _empty(factors) for name, factors in named.items()}  # no inference tensors: they are summed in
         for name, factors in named.items():
             hooks.callback(factors.register_forward_hook(partial(_watch, found[name])).remove)
@@ -156,23 +157,3 @@ def _empty(factors: LowRankFactors) -> Sensitivity:
 
 def _rows(batch: Batch) -> int:
     return next((len(value) for value in batch.values() if isinstance(value, Tensor)), 0)
-
-
-@contextmanager
-def _at_rest(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode at `max_rank` with gradients; only the factors' columns need them."""
-    modes = {module: module.training for module in model.modules()}
-    columns = [module.lora_B for module in modes if isinstance(module, LowRankFactors)]
-    needs = {parameter: parameter.requires_grad for parameter in columns}
-    try:
-        model.eval()
-        for parameter in columns:
-            parameter.requires_grad_(True)
-        rank = rank_state(model).config.max_rank
-        with torch.inference_mode(False), torch.enable_grad(), use_rank(model, rank):
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for parameter, need in needs.items():
-            parameter.requires_grad_(need)

@@ -59,7 +59,7 @@ def calibrate(
         given = f"{type(module).__name__}, which has no outcome_kind"
         raise InputError("--cut", "another than two-sided for outputs of unknown kind", given, "use svd")
     processes = trainer.world_size
-    counted = _Counted(_on_device(trainer, module, islice(_loader(trainer, examples, seed), batches)))
+    counted = _Counted(on_device(trainer, module, islice(training_rows(trainer, examples, seed), batches)))
     start = perf_counter()
     found = gather_sensitivities(
         module.model,
@@ -93,13 +93,14 @@ class _Counted:
             yield batch
 
 
-def _on_device(trainer: Trainer, module: EveryRankModule, batches: Iterable[Any]) -> Iterator[Any]:
+def on_device(trainer: Trainer, module: EveryRankModule, batches: Iterable[Any]) -> Iterator[Any]:
+    """Batches where the module is, in the type that the precision has."""
     for batch in batches:
         moved = module.transfer_batch_to_device(batch, module.device, 0)
         yield trainer.precision_plugin.convert_input(moved)
 
 
-def _loader(trainer: Trainer, examples: int, seed: int) -> Iterable[Any]:
+def training_rows(trainer: Trainer, examples: int, seed: int) -> Iterable[Any]:
     """Batches of some training rows, of a data module of this package or of the loader that training has."""
     data: Any = getattr(trainer, "datamodule", None)
     try:

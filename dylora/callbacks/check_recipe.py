@@ -69,8 +69,8 @@ def check_recipe(sampling: "RankSamplingCallback", module: EveryRankModule) -> N
         fix = "set it to alpha/max_rank, with which sorted components are the best part of the largest rank"
         fix += f"; or {_DYLORA}" if sampling.recipe == "sorted" else ""
         raise InputError("model.adapter.scaling", "alpha/max_rank with polish.sort_at", scaling, fix)
-    if sorts and sampling.polish.sort_by == "two-sided" and module.outcome_kind is None:
-        given = f"two-sided for {type(module).__name__}, which has no outcome_kind"
+    if sorts and sampling.polish.sort_by != "svd" and module.outcome_kind is None:
+        given = f"{sampling.polish.sort_by} for {type(module).__name__}, which has no outcome_kind"
         fix = "set it to svd, or give the module outcome_kind and outputs_of"
         raise InputError("rank_sampling.polish.sort_by", "svd for outputs of unknown kind", given, fix)
     if used["distillation"] and sampling.distillation.loss == "kl" and module.output_kind == "score":

@@ -18,6 +18,7 @@ from dylora.adapters.parameters import adapter_state
 from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.callbacks.calibration import Calibration, calibrate
 from dylora.callbacks.rank_curves import RankCurves
+from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.compare import Comparison, compare
 from dylora.rank_curve.kept import KeptOutcomes, figures_of
@@ -48,7 +49,7 @@ class CompareCuts(Callback):
     """Evaluate the best checkpoint under the SVD and the two-sided cut, on the examples of its validation.
 
     Nothing is logged, and the weights are the same afterwards. No text is generated. The two-sided cut is left out
-    where its statistics need more than 1 GiB.
+    where its statistics need more than 1 GiB, and where training ends with a sort by it.
 
     Attributes:
         results: What the cuts gave; in the first process only.
@@ -74,10 +75,13 @@ class CompareCuts(Callback):
         if weights is None:
             return
         with _weights_of(pl_module, weights), _evaluating(pl_module):
-            for kind in self._kinds(pl_module.model):
+            for kind in self._kinds(trainer, pl_module.model):
                 self._compare(kind, trained, trainer, pl_module)
 
-    def _kinds(self, model: nn.Module) -> list[Cut]:
+    def _kinds(self, trainer: Trainer, model: nn.Module) -> list[Cut]:
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(each, RankSamplingCallback) and each.sorts_at_the_end for each in callbacks):
+            return ["svd"]  # the two-sided cut is what its sort began with
         needed = statistics_bytes(model)
         if needed <= MOST_BYTES:
             return ["svd", "two-sided"]

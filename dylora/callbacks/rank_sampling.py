@@ -113,6 +113,11 @@ class RankSamplingCallback(Callback):
         self.ranks = ranks
         self.probabilities = self.distribution.probabilities(ranks)
 
+    @property
+    def sorts_at_the_end(self) -> bool:
+        """Whether training ends with a sort by what the lower ranks are worth, and not by singular value alone."""
+        return self.polish.sort_at == 1 and self.polish.sort_by != "svd"
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run has to know: the scale of the loss, and whether the adapter was sorted."""
         state: dict[str, Any] = {}

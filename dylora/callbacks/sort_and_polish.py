@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -14,12 +14,17 @@ from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.adapters.sorting import sort_
 from dylora.callbacks.calibration import calibrate
+from dylora.callbacks.learned_order import STEPS, learn_order
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 
 _ROUNDING = 1e-6  # 0.29 * 100 is less than 29
 
 Objective = Literal["individual", "summation", "mixed", "half_batch"]
+
+SortBy = Literal["learned", "two-sided", "svd"]
+
+_LARGEST_SHARE = 0.25  # of the steps of training, for those that learn the order
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class SortAndPolish:
         sort_at: Share of the optimizer steps before the sort, above 0 and at most 1. At 1 nothing is polished: the
             adapter is sorted behind the last step, before it is validated and kept. Null takes that of the recipe.
         sort_by: `two-sided`, by what dropping a component costs, where its statistics fit into 1 GiB (else `svd`, which
-            is said), or `svd`, by its singular value alone.
+            is said); `learned`, from there on trained for the loss of the lower ranks, the largest one staying as it
+            is; or `svd`, by its singular value alone.
         examples: Training examples that `two-sided` gathers its statistics on, 1 or more, drawn by the seed.
+        order_steps: Training batches that `learned` takes, 1 or more, and never more than a quarter of all steps.
         objective: The objective after the sort, as `rank_sampling.objective`; before it every step is at `max_rank`.
 
     Raises:
@@ -42,16 +49,20 @@ class SortAndPolish:
     """
 
     sort_at: float | None = None
-    sort_by: Literal["two-sided", "svd"] = "two-sided"
+    sort_by: SortBy = "learned"
     examples: int = 1000
+    order_steps: int = STEPS
     objective: Objective = "half_batch"
 
     def __post_init__(self) -> None:
         option = "rank_sampling.polish"
         if self.sort_at is not None and not 0 < self.sort_at <= 1:
             raise InputError(f"{option}.sort_at", "above 0 and at most 1", self.sort_at, "null leaves it to the recipe")
-        if self.sort_by not in ("two-sided", "svd"):
-            raise InputError(f"{option}.sort_by", "two-sided or svd", repr(self.sort_by), "choose one of them")
+        if self.sort_by not in get_args(SortBy):
+            allowed = "one of " + ", ".join(get_args(SortBy))
+            raise InputError(f"{option}.sort_by", allowed, repr(self.sort_by), "choose one of them")
+        if self.order_steps < 1:
+            raise InputError(f"{option}.order_steps", "1 or more", self.order_steps, f"{STEPS} are enough")
         if self.examples < 1:
             raise InputError(f"{option}.examples", "1 or more", self.examples, "1000 are enough")
 
@@ -72,24 +83,36 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     untrained = [(pair, pair.lora_A.detach().clone()) for pair in pairs if not pair.lora_B.any()]
     sensitivities = None
     needed = statistics_bytes(module.model)
+    if options.sort_by != "svd":
+        _check_length(trainer, options.sort_by)
     if options.sort_by == "two-sided" and needed > MOST_BYTES:
         rank_zero_info(f"Sorted by singular value: the two-sided cut's statistics need {needed / 2**30:.1f} GiB")
-    elif options.sort_by == "two-sided":
-        _check_length(trainer)
+    elif options.sort_by != "svd" and needed <= MOST_BYTES:
         sensitivities = calibrate(trainer, module, options.examples, seed=seed).sensitivities
     sort_(module.model, sensitivities)
     with torch.no_grad():
         for pair, lora_A in untrained:
             pair.lora_A.copy_(lora_A)
+    if options.sort_by == "learned":
+        learn_order(trainer, module, order_steps(options, trainer.estimated_stepping_batches), seed)
     if trainer.world_size > 1:  # kernels may round differently in each process
         for pair in pairs:
             dist.broadcast(pair.lora_A.data, 0)
             dist.broadcast(pair.lora_B.data, 0)
 
 
-def _check_length(trainer: Trainer) -> None:
+def order_steps(options: SortAndPolish, total_steps: float) -> int:
+    """How many batches the order is learned on: of a short training a quarter of its steps.
+
+    >>> order_steps(SortAndPolish(), 10_000), order_steps(SortAndPolish(), 40)
+    (100, 10)
+    """
+    return int(min(options.order_steps, total_steps * _LARGEST_SHARE))
+
+
+def _check_length(trainer: Trainer, sort_by: SortBy) -> None:
     """Refuse a stream: what is drawn from it would be missing in the training that goes on."""
     dataset = getattr(trainer.train_dataloader, "dataset", None)
     if dataset is None or isinstance(dataset, IterableDataset):
         allowed = "svd for training data without a length"
-        raise InputError("rank_sampling.polish.sort_by", allowed, "two-sided", "set it to svd")
+        raise InputError("rank_sampling.polish.sort_by", allowed, sort_by, "set it to svd")

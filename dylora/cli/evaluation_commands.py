@@ -132,10 +132,12 @@ class EvaluationCommands(LightningCLI):
         return kind
 
     def _say_calibration(self) -> None:
-        """What the two-sided cut was weighed with."""
+        """What the two-sided cut was weighed with, and how the learned one was learned."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, CutAdapter) and callback.calibration:
-                say(f"Cut two-sided: {callback.calibration}")
+                say(f"Cut {callback.kind}: {callback.calibration}")
+            if isinstance(callback, CutAdapter) and callback.order:
+                say(f"Cut {callback.kind}: {callback.order}")
 
     def _submission(self) -> Submission | None:
         """The leaderboard's files that are asked for, refused before any work where there are none."""

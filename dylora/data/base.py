@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
 from dylora.backbones.tokenizers import tokenizer_digest, tokenizer_for
-from dylora.data.batching import EvaluationSampler, train_sampler
+from dylora.data.batching import EvaluationSampler, alike_in_batches, train_sampler
 from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED, cached, default_cache_dir
 from dylora.data.resumable import ResumableLoader
 from dylora.errors import check_at_least
@@ -166,7 +166,9 @@ class LoaderDataModule(LightningDataModule, ABC):
         return [self._evaluation_loader(part) for part in self.parts("predict")]
 
     def calibration_dataloader(self, examples: int) -> DataLoader[Any]:
-        """Some training rows, the same in every run with the seed, each in one process; in a random order.
+        """Some training rows, the same in every run with the seed, each in one process.
+
+        Batches are of rows of similar length, and in a random order.
 
         Args:
             examples: How many rows, of all processes; the split may have fewer.
@@ -177,7 +179,8 @@ class LoaderDataModule(LightningDataModule, ABC):
         part = self.parts("fit")[0]
         count, place = self.processes()
         order = torch.randperm(len(self.lengths(part)), generator=torch.Generator().manual_seed(self._seed))
-        chosen = order[:examples].tolist()[place::count]
+        own = order[:examples].tolist()[place::count]
+        chosen = alike_in_batches(own, self.lengths(part), self._train_batch_size, self._seed)
         options = self._options(part, SequentialSampler(chosen), self._train_batch_size)
         return DataLoader(**{**options, "dataset": Subset(options["dataset"], chosen)})
 

@@ -42,6 +42,25 @@ def train_sampler(
     )
 
 
+def alike_in_batches(rows: Sequence[int], lengths: Sequence[int], batch_size: int, seed: int) -> list[int]:
+    """Rows in another order: each batch of them of similar length, the batches at random, one that is not full last.
+
+    Args:
+        rows: Numbers of rows.
+        lengths: Number of tokens of each row that there is.
+        batch_size: Rows in a batch.
+        seed: Of the order of the batches.
+
+    >>> alike_in_batches([0, 1, 2, 3, 4], [9, 1, 9, 1, 9], 2, seed=0)
+    [3, 0, 2, 4, 1]
+    """
+    ordered = sorted(rows, key=lambda row: lengths[row])
+    rest = len(ordered) % batch_size
+    whole = ordered[rest:] if rest else ordered
+    drawn = torch.randperm(len(whole) // batch_size, generator=torch.Generator().manual_seed(seed)).tolist()
+    return [row for place in drawn for row in whole[place * batch_size :][:batch_size]] + ordered[:rest]
+
+
 class EvaluationSampler(DistributedSampler[Any]):
     """Longest rows first, every row in exactly one process.
 

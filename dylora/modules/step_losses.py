@@ -109,14 +109,21 @@ class StepLosses(StackedRanks):
             raise InputError("activation checkpointing", allowed, given, "train at one rank a step")
         return self._chunks(ranks, len(ranks) if stacks else 1)
 
+    def rows_apart(self, batch: Batch) -> bool:
+        """Whether the rows of a batch can be at ranks of their own, as far as is known; found out on the first one.
+
+        All processes have to call it, each with a batch of its own.
+        """
+        checks, ranks = rank_state(self.model).row_checks, rank_state(self.model).config.ranks
+        if "forward" not in checks and len(ranks) > 1 and takes_rank_per_row(self.model):
+            ends = (ranks.min_rank, ranks.max_rank)
+            may_stack(self.model, "forward", ends, lambda ranks: self._run(batch, ranks)[1])
+            share_findings(checks)
+        return takes_rank_per_row(self.model)
+
     def _check_rank_per_row(self, batch: Batch) -> None:
         """Refuse to go on where a batch shows that its rows do not run at ranks of their own."""
-        checks, ranks = rank_state(self.model).row_checks, rank_state(self.model).config.ranks
-        if "forward" in checks or len(ranks) == 1:
-            return
-        may_stack(self.model, "forward", (ranks.min_rank, ranks.max_rank), lambda ranks: self._run(batch, ranks)[1])
-        share_findings(checks)
-        self._refuse_shared_rows(checks.get("forward", True))
+        self._refuse_shared_rows(self.rows_apart(batch))
 
     def _refuse_shared_rows(self, apart: bool) -> None:
         if not apart:

@@ -1,4 +1,4 @@
-"""The four cuts of an adapter against dense matrices."""
+"""The cuts of an adapter against dense matrices."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from dylora.adapters.active_rank import adapted_layers, rank_state, set_rank, us
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.cuts import CUTS, cut
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.learned_order import learn_order_
 from dylora.adapters.merging import merge
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.errors import InputError
@@ -42,6 +43,16 @@ def _weights(model):
             scales = torch.linspace(0.1, 3, d_in), torch.linspace(2, 0.01, d_out)
             found[name] = Sensitivity((x * scales[0]).T @ (x * scales[0]), (g * scales[1]).T @ (g * scales[1]), 40)
     return found
+
+
+def _learning(model, token_ids):
+    """Learns the order on some tokens, for a loss that all ranks differ in."""
+
+    def learn():
+        options = {"steps": 2, "rows_of": len}
+        learn_order_(model, [token_ids] * 2, lambda ids: model(ids).logits.square().sum(), **options)
+
+    return learn
 
 
 def _products(model):
@@ -105,7 +116,7 @@ def test_all_cuts_agree_at_max_rank_and_with_the_adapter(model, family, scaling,
     with use_rank(model, MAX_RANK):
         whole = model(token_ids).logits
     for kind in CUTS:
-        with cut(model, kind, _weights(model)), use_rank(model, MAX_RANK):
+        with cut(model, kind, _weights(model), _learning(model, token_ids)), use_rank(model, MAX_RANK):
             torch.testing.assert_close(model(token_ids).logits, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -116,7 +127,7 @@ def test_a_rank_per_row_gives_each_row_the_cut_of_its_rank(model, family, kind, 
     model = model(family)
     ranks = torch.tensor([3, 1, 4])
     set_rank(model, ranks)  # before the block: scales that are kept with the ranks follow the cut
-    with cut(model, kind, _weights(model)):
+    with cut(model, kind, _weights(model), _learning(model, token_ids)):
         stacked = model(token_ids).logits
         for row, rank in enumerate(ranks.tolist()):
             with use_rank(model, rank):
@@ -136,7 +147,7 @@ def test_everything_is_restored_to_the_bit(model, family, kind, error, inference
     with torch.no_grad():
         output = model(token_ids).logits
     try:
-        with torch.inference_mode(inference), cut(model, kind, _weights(model)):
+        with torch.inference_mode(inference), cut(model, kind, _weights(model), _learning(model, token_ids)):
             set_rank(model, 1)
             if error:
                 raise RuntimeError
@@ -161,7 +172,9 @@ def test_an_untrained_adapter_stays_zero(adapted):
 def test_bad_use(adapted):
     model = adapted("bert")
     with (
-        pytest.raises(InputError, match=r"--cut: must be one of alpha/b, alpha/max_rank, svd, two-sided, got 'rank'"),
+        pytest.raises(
+            InputError, match=r"--cut: must be one of alpha/b, alpha/max_rank, svd, two-sided, learned, got 'rank'"
+        ),
         cut(model, "rank"),
     ):
         pass
@@ -169,6 +182,8 @@ def test_bad_use(adapted):
         pytest.raises(InputError, match=r"--cut: must be without calibration .* got two-sided"),
         cut(model, "two-sided"),
     ):
+        pass
+    with pytest.raises(InputError, match=r"--cut: must be one that needs no training"), cut(model, "learned"):
         pass
     merge(model, 2)
     with pytest.raises(InputError, match="model: must be unmerged, got merged at 2"), cut(model, "svd"):

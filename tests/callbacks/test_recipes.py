@@ -21,7 +21,7 @@ from dylora.adapters.ordered_decay import ordered_penalty
 from dylora.adapters.ranks import RankRange
 from dylora.callbacks.ordered_decay import LossScale, OrderedDecay
 from dylora.callbacks.rank_sampling import RankSamplingCallback
-from dylora.callbacks.sort_and_polish import SortAndPolish, sort_in_training
+from dylora.callbacks.sort_and_polish import SortAndPolish, order_steps, sort_in_training
 from dylora.callbacks.step_seed import StepSeed
 from dylora.errors import InputError
 from dylora.methods.full import FullFineTuning
@@ -33,13 +33,14 @@ RECIPES = {
     "mixed": {"objective": "mixed"},
     "half_batch": {"objective": "half_batch"},
     "ordered_decay": {"distribution": "max_rank", "ordered_decay": DECAY},
-    "sorted_before": {"polish": SortAndPolish(sort_at=0.3, examples=8)},
+    "sorted_before": {"polish": SortAndPolish(sort_at=0.3, sort_by="two-sided", examples=8)},
+    "learned": {"polish": SortAndPolish(sort_at=0.4, examples=8, order_steps=2)},
     "sorted_after": {"polish": SortAndPolish(sort_at=0.7, sort_by="svd")},
     "distillation": {"distillation": Distillation(0.5)},
     "compensation": {"compensation": 3.0},
     "all": {
         "ordered_decay": OrderedDecay(1e-2, 0.3, "sqrt"),
-        "polish": SortAndPolish(sort_at=0.6, examples=8),
+        "polish": SortAndPolish(sort_at=0.6, examples=8, order_steps=1),
         "distillation": Distillation(0.5, "mse"),
         "compensation": 2.0,
     },
@@ -165,7 +166,7 @@ def test_decoupled_decay_is_applied_behind_every_step_with_its_learning_rate(fit
         torch.testing.assert_close(ours.lora_B.detach(), B, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("by", ["svd", "two-sided"])
+@pytest.mark.parametrize("by", ["svd", "two-sided", "learned"])
 def test_the_sort_leaves_the_function_at_max_rank_the_moments_and_the_learning_rate(fit, make_module, monkeypatch, by):
     module = make_module()
     ids = torch.arange(5, 11)[None] + torch.arange(3)[:, None]
@@ -203,7 +204,7 @@ def test_the_sort_leaves_the_function_at_max_rank_the_moments_and_the_learning_r
     assert [seen[0] if isinstance(seen[0], int) else "rows" for seen in module.seen] == [4] * 6 + ["rows"] * 6
 
 
-@pytest.mark.parametrize("by", ["svd", "two-sided"])
+@pytest.mark.parametrize("by", ["svd", "two-sided", "learned"])
 def test_at_the_end_the_trained_lora_is_sorted_before_it_is_validated(fit, make_module, by):
     """Training is that of the LoRA to the bit; what is validated last, and kept, is its cut at every rank."""
     plain, ours, validated = make_module(), make_module(), []
@@ -228,10 +229,28 @@ def test_statistics_that_do_not_fit_leave_the_sort_to_singular_values(fit, make_
     """The default recipe must not end hours of training by running out of memory in its sort."""
     ours, plain = make_module(), make_module()
     monkeypatch.setattr("dylora.callbacks.sort_and_polish.MOST_BYTES", 0)
-    fit(StepSeed(3), RankSamplingCallback("sorted"), model=ours)
+    fit(StepSeed(3), RankSamplingCallback("sorted", polish=SortAndPolish(sort_by="two-sided")), model=ours)
     fit(StepSeed(3), RankSamplingCallback("sorted", polish=SortAndPolish(sort_by="svd")), model=plain)
     expected = _trained(plain)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in _trained(ours).items())
+
+
+def test_statistics_that_do_not_fit_leave_the_learned_order_to_begin_with_singular_values(
+    fit, make_module, monkeypatch
+):
+    monkeypatch.setattr("dylora.callbacks.sort_and_polish.MOST_BYTES", 0)
+    monkeypatch.setattr("dylora.callbacks.sort_and_polish.calibrate", None)
+    ours, plain = make_module(), make_module()
+    fit(StepSeed(3), RankSamplingCallback("sorted"), model=ours)
+    fit(StepSeed(3), RankSamplingCallback("sorted", polish=SortAndPolish(sort_by="svd")), model=plain)
+    for one, other in zip(_pairs(ours), _pairs(plain), strict=True):
+        torch.testing.assert_close(one.lora_B @ one.lora_A, other.lora_B @ other.lora_A, rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(one.lora_A, other.lora_A)
+
+
+@pytest.mark.parametrize(("total", "steps"), [(10_000, 100), (40, 10), (3, 0), (math.inf, 100)])
+def test_the_order_is_learned_on_a_quarter_of_the_steps_at_most(total, steps):
+    assert order_steps(SortAndPolish(), total) == steps
 
 
 def test_a_run_that_goes_on_behind_its_sort_trains_and_is_sorted_again(fit, make_module, tmp_path):
@@ -311,7 +330,8 @@ def test_options_that_do_not_go_together(options, message):
         (lambda: OrderedDecay(decoupled=math.inf), "decoupled: must be 0 or more, got inf"),
         (lambda: OrderedDecay(shape="cubic"), "shape: must be one of linear, sqrt, log, quadratic"),
         (lambda: SortAndPolish(sort_at=1.1), "sort_at: must be above 0 and at most 1, got 1.1"),
-        (lambda: SortAndPolish(sort_by="prefix"), "sort_by: must be two-sided or svd"),
+        (lambda: SortAndPolish(order_steps=0), "order_steps: must be 1 or more, got 0"),
+        (lambda: SortAndPolish(sort_by="prefix"), "sort_by: must be one of learned, two-sided, svd"),
         (lambda: SortAndPolish(examples=0), "examples: must be 1 or more, got 0"),
     ],
 )

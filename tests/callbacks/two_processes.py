@@ -25,7 +25,7 @@ from dylora.modules.classification import SequenceClassificationModule
 
 RECIPES = {
     "mixed": {"objective": "mixed", "ordered_decay": OrderedDecay(in_loss=1e-2)},
-    "polish": {"polish": SortAndPolish(sort_at=0.5, examples=8)},
+    "polish": {"polish": SortAndPolish(sort_at=0.5, examples=8, order_steps=2)},
 }
 ROWS = 8  # of a step, over all processes
 

@@ -141,4 +141,4 @@ def test_a_cut_is_tested_at_the_rank_that_its_own_validation_chose(lora, capsys)
 
 def test_an_unknown_cut_lists_the_cuts(lora, refused):
     line = refused("validate", "--config", lora / "config.yaml", "--cut", "half")
-    assert "--cut: must be one of alpha/b, alpha/max_rank, svd, two-sided, got 'half'" in line
+    assert "--cut: must be one of alpha/b, alpha/max_rank, svd, two-sided, learned, got 'half'" in line
