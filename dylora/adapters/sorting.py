@@ -11,6 +11,9 @@ from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.errors import InputError
 
+Factors = dict[str, tuple[Tensor, Tensor]]
+"""`lora_A` and `lora_B` of each pair of factors by its name in the model."""
+
 _RIDGE = 1e-3  # of the mean diagonal: directions that no example has are worth little, and not nothing
 
 
@@ -49,6 +52,27 @@ def sorted_pairs(
     named = named_factors(model, sensitivities)
     weights = sensitivities or {}
     return [(f, sorted_factors(f.lora_A.data, f.lora_B.data, weights.get(name))) for name, f in named.items()]
+
+
+def kept_factors(model: nn.Module) -> Factors:
+    """Copies of all factors of a model, on the CPU; `put_factors_` puts them back."""
+    named = named_factors(model).items()
+    return {name: (f.lora_A.detach().cpu().clone(), f.lora_B.detach().cpu().clone()) for name, f in named}
+
+
+@torch.no_grad()
+def put_factors_(model: nn.Module, factors: Factors) -> None:
+    """Overwrite all factors of a model with those that were kept of it.
+
+    Raises:
+        InputError: If they are those of another model.
+    """
+    named = named_factors(model)
+    if named.keys() != factors.keys():
+        raise InputError("factors", "those of this model's adapter", "others", "keep them of this model")
+    for name, (lora_A, lora_B) in factors.items():
+        named[name].lora_A.copy_(lora_A)
+        named[name].lora_B.copy_(lora_B)
 
 
 def named_factors(

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from dylora.adapters.learned_order import learn_order_
+from dylora.adapters.sorting import Factors, kept_factors
 from dylora.callbacks.calibration import on_device, outputs_in_precision, training_rows
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
@@ -28,10 +29,12 @@ class LearnedOrder:
     """How an adapter's order was learned.
 
     Attributes:
+        factors: What was learned, on the CPU; the factors of each pair by its name in the model.
         steps: Number of batches.
         seconds: How long it took.
     """
 
+    factors: Factors
     steps: int
     seconds: float
 
@@ -70,7 +73,7 @@ def learn_order(trainer: Trainer, module: EveryRankModule, steps: int = STEPS, s
         processes=(trainer.world_size, trainer.global_rank),
         add_up=dist.all_reduce if trainer.world_size > 1 else lambda _: None,
     )
-    return LearnedOrder(steps, perf_counter() - start)
+    return LearnedOrder(kept_factors(module.model), steps, perf_counter() - start)
 
 
 def _loss(trainer: Trainer, module: EveryRankModule, batch: Batch) -> Tensor:

@@ -15,7 +15,7 @@ from dylora.cli.class_messages import readable_of_classes
 from dylora.cli.classes import DATA, load_named
 from dylora.cli.plain_parser import PlainParser, fail
 from dylora.deploy.card import CardFacts, card
-from dylora.deploy.convert import base_model_name, convert
+from dylora.deploy.convert import ORDER_STEPS, base_model_name, convert
 from dylora.deploy.loading import dylora_lines
 from dylora.deploy.new_folder import check_new, new_folder
 from dylora.deploy.peft_folder import read_peft
@@ -51,12 +51,14 @@ def build_parser() -> PlainParser:
     add("--backbone", type=str | None, default=None, help=text)
     text = (
         "File with a training text in each line, or two divided by a tab: sort by what dropping a component costs the "
-        "model on them (the two-sided cut) and not by singular value."
+        "model on them, and learn the order from there, instead of sorting by singular value."
     )
     add("--calibrate", type=Path | None, default=None, metavar="FILE", help=text)
     names = ", ".join(DATA)
     text = f"In place of a file, data whose training examples weigh the cut: {names}, or the class path of another."
     add("--data", type=LightningDataModule | None, default=None, help=text)
+    text = "Batches that the order is learned on, each two forwards and a backward; 0 leaves it at the two-sided cut."
+    add("--order_steps", type=int, default=ORDER_STEPS, help=text)
     return parser
 
 
@@ -75,11 +77,13 @@ def convert_peft(arguments: Sequence[str]) -> None:
     check_new(options.output)
     if options.calibrate and options.data:
         raise InputError("--calibrate", "left out with --data", options.calibrate, "give one of the two")
+    if options.order_steps < 0:
+        raise InputError("--order_steps", "0 or more", options.order_steps, f"{ORDER_STEPS} are enough")
     name = options.backbone or base_model_name(read_peft(options.peft))
     batches = _batches(parser, options, name) if options.data else None
     command = shlex.join(["python", "-m", "dylora", "convert", *arguments])
     with new_folder(options.output) as folder:
-        model = convert(options.peft, folder, options.backbone, options.calibrate, batches)
+        model = convert(options.peft, folder, options.backbone, options.calibrate, batches, options.order_steps)
         (folder / "README.md").write_text(_card(model, name, options, command), encoding="utf-8")
     ranks, layers = rank_state(model).config.ranks, len(adapted_layers(model))
     print(f"Written: {options.output} (ranks {ranks.min_rank} to {ranks.max_rank}, {layers} layers)")
@@ -103,14 +107,16 @@ def _card(model: PreTrainedModel, name: str, options: Any, command: str) -> str:
     config = rank_state(model).config
     ranks = f"every rank from {config.min_rank} to {config.max_rank}"
     weighed = options.data.class_path.rpartition(".")[2] if options.data else options.calibrate
+    kind = "learned" if options.order_steps else "two-sided"
     settings = {
         "backbone": name,
         "LoRA": options.peft,
-        "sorted by": f"the two-sided cut, on {weighed}" if weighed else "singular value",
+        "sorted by": f"the {kind} cut, on {weighed}" if weighed else "singular value",
         "alpha": f"{config.alpha:g}",
         "scaling": config.scaling,
         "layers": len(adapted_layers(model)),
     }
     title, lines = f"{options.peft.name} on {Path(name).name}, {ranks}", dylora_lines(str(options.output), 1)
-    kind = "An adapter with all its ranks"
-    return card(CardFacts(title, kind, "dylora", name, None, ranks, settings, lines, command))
+    return card(
+        CardFacts(title, "An adapter with all its ranks", "dylora", name, None, ranks, settings, lines, command)
+    )

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dylora.adapters.active_rank import rank_state
-from dylora.adapters.cuts import CUTS, check_cut
+from dylora.adapters.cuts import CUTS, Cut, check_cut
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.adapters.sensitivity import Sensitivities
 from dylora.cli.plain_parser import PlainParser
@@ -18,6 +18,9 @@ from dylora.deploy.merged_folder import DType
 from dylora.deploy.new_folder import check_new, new_folder
 from dylora.deploy.trained import Trained, load_trained
 from dylora.errors import InputError
+
+if TYPE_CHECKING:
+    from dylora.callbacks.cut import CutAdapter
 
 
 def build_parser() -> PlainParser:
@@ -63,8 +66,18 @@ def export(arguments: Sequence[str]) -> None:
     print(trained, flush=True)
     budget = _budget(options.budget, trained)
     kind, examples = (budget.cut, budget.cut_examples) if budget else (options.cut, options.cut_examples)
-    weights = _sensitivities(trained, examples) if kind == "two-sided" else None
-    wanted = Export(options.format, kind, options.dtype, place, command, budget, weights)
+    found = _cut_on_data(trained, kind, examples) if kind in ("two-sided", "learned") else None
+    weights, order = (found.calibration, found.order) if found else (None, None)
+    wanted = Export(
+        options.format,
+        kind,
+        options.dtype,
+        place,
+        command,
+        budget,
+        _on_cpu(weights.sensitivities) if weights else None,
+        order.factors if order else None,
+    )
     with new_folder(options.output) as folder:
         if options.format == "dylora":
             write_all_ranks(folder, trained, wanted)
@@ -96,16 +109,21 @@ def _budget(path: Path | None, trained: Trained) -> Budget | None:
     return budget
 
 
-def _sensitivities(trained: Trained, examples: int) -> Sensitivities:
-    """What weighs the two-sided cut, from the run's own training data."""
+def _cut_on_data(trained: Trained, kind: Cut, examples: int) -> "CutAdapter":
+    """What a cut needs of the run's own training data."""
     if trained.checkpoint is None:
-        allowed = "another than two-sided for a folder without a run"
+        allowed = f"another than {kind} for a folder without a run"
         raise InputError("--cut", allowed, trained.place, "use svd, or convert with --calibrate")
-    from dylora.cli.calibration import calibration_of
+    from dylora.cli.calibration import cut_of_run
 
-    calibration = calibration_of(trained.checkpoint, examples)
-    print(f"Cut two-sided: {calibration}", flush=True)
-    found = calibration.sensitivities.items()
+    found = cut_of_run(trained.checkpoint, kind, examples)
+    for what in filter(None, (found.calibration, found.order)):
+        print(f"Cut {kind}: {what}", flush=True)
+    return found
+
+
+def _on_cpu(sensitivities: Sensitivities) -> Sensitivities:
+    found = sensitivities.items()
     return {name: replace(each, inputs=each.inputs.cpu(), gradients=each.gradients.cpu()) for name, each in found}
 
 

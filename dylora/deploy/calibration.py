@@ -1,7 +1,9 @@
-"""What training texts say of an adapter's layers, for the two-sided cut of a LoRA without a run."""
+"""Training examples for the two-sided and the learned cut of a LoRA without a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,19 +11,64 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from dylora.adapters.sensitivity import Batch, Sensitivities, gather_sensitivities
+from dylora.adapters.active_rank import rank_state, use_rank
+from dylora.adapters.distillation import distillation_losses
+from dylora.adapters.learned_order import learn_order_
+from dylora.adapters.rank_per_row import check_rank_per_row
+from dylora.adapters.sensitivity import Batch, Output, Sensitivities, gather_sensitivities
 from dylora.data.completion import IGNORED
 from dylora.errors import InputError
 from dylora.modules.image_classification import image_logits
 
-_ROWS, _TOKENS = 16, 256
+_TEXTS, _ROWS, _TOKENS = 1000, 16, 256
+_NO_INPUTS = ("labels", "index", "rank")
 
 
-def sensitivities_on_texts(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> Sensitivities:
-    """Run texts through an adapted classifier or causal language model and gather what the two-sided cut needs.
+@dataclass(frozen=True)
+class Examples:
+    """Batches of training examples, and what an adapted model gives for them.
+
+    Attributes:
+        batches: Can be gone through more than once.
+        outputs_of: Gives the outputs of a batch, at the active ranks.
+        output: What those are: `score`, or `classes` (two, more, or a vocabulary).
+    """
+
+    batches: Iterable[Batch]
+    outputs_of: Callable[[Batch], Tensor]
+    output: Output
+
+    def sensitivities(self, model: nn.Module, examples: int = 1000) -> Sensitivities:
+        """What the two-sided cut needs, on so many rows."""
+        return gather_sensitivities(model, self.batches, self.outputs_of, self.output, examples=examples)
+
+    def learn_order_(self, model: nn.Module, steps: int) -> None:
+        """Learn the order of a sorted adapter, so that its lower ranks say what the whole one says; no label is used.
+
+        A batch costs two forwards and a backward.
+
+        Args:
+            model: The adapted model.
+            steps: Number of batches; they are gone through again where there are fewer.
+        """
+        first = next(iter(self.batches))
+        inputs = {name: first[name] for name in first if name not in _NO_INPUTS}
+        batches = islice(chain.from_iterable(repeat(self.batches)), steps)
+        per_row = not getattr(model.config, "is_encoder_decoder", False) and check_rank_per_row(model, inputs)
+        learn_order_(model, batches, partial(self._distance, model), steps=steps, rows_of=_rows, rank_per_row=per_row)
+
+    def _distance(self, model: nn.Module, batch: Batch) -> Tensor:
+        outputs = self.outputs_of(batch)
+        with torch.no_grad(), use_rank(model, rank_state(model).config.max_rank):
+            whole = self.outputs_of(batch)
+        return distillation_losses(outputs, whole, "mse" if self.output == "score" else "kl").sum()
+
+
+def examples_of_texts(model: nn.Module, tokenizer: PreTrainedTokenizerBase, path: Path) -> Examples:
+    """Texts for a classifier or a causal language model.
 
     Args:
-        model: An adapted model of transformers.
+        model: A model of transformers, adapted or not.
         tokenizer: Its tokenizer, with a padding token.
         path: A file with a text in each line, or with pairs, divided by a tab; 1,000 of them are taken. Of longer texts
             the first 256 tokens count.
@@ -41,33 +88,30 @@ def sensitivities_on_texts(model: nn.Module, tokenizer: PreTrainedTokenizerBase,
     if not texts:
         raise InputError("--calibrate", "a file with a text in each line", f"{str(path)!r}, which has none", "fill it")
     writes = _writes(model)
-    output = "score" if not writes and config.num_labels == 1 else "classes"
+    output: Output = "score" if not writes and config.num_labels == 1 else "classes"
 
     def outputs_of(batch: Any) -> Tensor:  # noqa: ANN401
         logits: Tensor = model(**batch).logits
         return logits[batch["attention_mask"].bool()] if writes else logits
 
-    return gather_sensitivities(model, _batches(texts, tokenizer), outputs_of, output)  # type: ignore[arg-type]
+    return Examples(list(_batches(texts[:_TEXTS], tokenizer)), outputs_of, output)
 
 
-def sensitivities_on_batches(model: nn.Module, batches: Iterable[Batch], examples: int = 1000) -> Sensitivities:
-    """Run a data module's training batches through an adapted model and gather what the two-sided cut needs.
+def examples_of_batches(model: nn.Module, batches: Iterable[Batch]) -> Examples:
+    """A data module's training batches for a classifier of sentences or images, or for a language model.
 
     Args:
-        model: An adapted classifier of sentences or images, or a language model.
-        batches: As the data modules here make them, with `labels`.
-        examples: How many rows to take.
+        model: A model of transformers, adapted or not.
+        batches: As the data modules here make them, with `labels`; can be gone through more than once.
     """
     config: Any = model.config
     is_score = not _writes(model) and config.num_labels == 1
-    return gather_sensitivities(
-        model, batches, partial(_outputs, model), "score" if is_score else "classes", examples=examples
-    )
+    return Examples(batches, partial(_outputs, model), "score" if is_score else "classes")
 
 
 def _outputs(model: Any, batch: Batch) -> Tensor:  # noqa: ANN401
     """Logits of the rows or, of a language model, of the labelled tokens."""
-    inputs = {name: value for name, value in batch.items() if name not in ("labels", "index", "rank")}
+    inputs = {name: value for name, value in batch.items() if name not in _NO_INPUTS}
     if "pixel_values" in inputs:
         return image_logits(model, inputs)
     if not _writes(model):
@@ -81,6 +125,10 @@ def _outputs(model: Any, batch: Batch) -> Tensor:  # noqa: ANN401
 
 def _writes(model: Any) -> bool:  # noqa: ANN401
     return getattr(model, "get_output_embeddings", lambda: None)() is not None
+
+
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
 
 
 def _batches(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, torch.Tensor]]:

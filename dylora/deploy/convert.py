@@ -1,25 +1,28 @@
 """A PEFT folder made into a folder of dylora, which works at every rank."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from dylora.adapters.elastic import adapt_from_peft
 from dylora.adapters.export import PeftAdapter
 from dylora.adapters.peft_lora import lora_pairs
-from dylora.adapters.sensitivity import Batch, Sensitivities
+from dylora.adapters.sensitivity import Batch
 from dylora.backbones.architecture import architecture_of
 from dylora.backbones.load import load_classifier, load_generator, load_image_classifier
 from dylora.backbones.processors import processor_for
 from dylora.backbones.tokenizers import tokenizer_for
-from dylora.deploy.calibration import sensitivities_on_batches, sensitivities_on_texts
+from dylora.deploy.calibration import Examples, examples_of_batches, examples_of_texts
 from dylora.deploy.peft_folder import read_peft
 from dylora.deploy.save import save
 from dylora.errors import InputError
+
+ORDER_STEPS = 100
+"""As many as `fit` takes."""
 
 
 def convert(
@@ -28,15 +31,20 @@ def convert(
     backbone: str | None = None,
     texts: Path | None = None,
     batches: Iterable[Batch] | None = None,
+    order_steps: int = ORDER_STEPS,
 ) -> PreTrainedModel:
     """Write a LoRA of PEFT as a folder of dylora, sorted so that every rank from 1 up is the best part of it.
+
+    With examples the two-sided cut sorts, and from there the order is learned: the lower ranks are trained to say what
+    the whole LoRA says, which itself stays as it is. Without, singular values sort.
 
     Args:
         peft: A folder that PEFT's `save_pretrained` wrote.
         output: An empty folder to write into.
         backbone: Where the base model is; what the PEFT folder says, if left out.
-        texts: A file with a training text in each line, for the two-sided cut; left out, the SVD sorts.
+        texts: A file with a training text in each line.
         batches: Training batches in the place of a file, as the data modules here make them.
+        order_steps: Number of batches that the order is learned on; at 0 it is that of the two-sided cut.
 
     Returns:
         The adapted model.
@@ -49,18 +57,14 @@ def convert(
     name = backbone or base_model_name(adapter)
     model = _base_model(adapter, name, others)
     preprocessor = _preprocessor(model, name)
-    calibrate: Callable[[nn.Module], Sensitivities] | None = None
+    examples: Examples | None = None
     if texts is not None:
-
-        def calibrate(adapted: nn.Module) -> Sensitivities:
-            return sensitivities_on_texts(adapted, preprocessor, texts)
-
+        examples = examples_of_texts(model, preprocessor, texts)
     elif batches is not None:
-
-        def calibrate(adapted: nn.Module) -> Sensitivities:
-            return sensitivities_on_batches(adapted, batches)
-
-    adapt_from_peft(model, adapter, calibrate)
+        examples = examples_of_batches(model, batches)
+    adapt_from_peft(model, adapter, examples.sensitivities if examples else None)
+    if examples and order_steps:
+        examples.learn_order_(model, order_steps)
     save(model, output, backbone=name, preprocessor=preprocessor, labels=_labels(peft))
     return model
 

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,6 +14,7 @@ from dylora.adapters.budget import truncated
 from dylora.adapters.cuts import Cut, cut
 from dylora.adapters.export import peft_adapter
 from dylora.adapters.sensitivity import Sensitivities
+from dylora.adapters.sorting import Factors, put_factors_
 from dylora.deploy.adapter_folder import config_fields
 from dylora.deploy.backbone import name_labels, path_of
 from dylora.deploy.budget_file import Budget
@@ -48,6 +50,7 @@ class Export:
         command: The command, for the card.
         budget: Ranks per module, under the cut of the budget; None for the same rank in all.
         sensitivities: What weighs the two-sided cut.
+        learned: The factors of the learned cut.
     """
 
     format: Format
@@ -57,10 +60,13 @@ class Export:
     command: str
     budget: Budget | None = None
     sensitivities: Sensitivities | None = None
+    learned: Factors | None = None
 
     def form(self, model: nn.Module) -> AbstractContextManager[None]:
         """The adapter in its cut inside a `with` block, without one as it was trained."""
-        return cut(model, self.cut, self.sensitivities) if self.cut else nullcontext()
+        learned = self.learned
+        learn = partial(put_factors_, model, learned) if learned is not None else None
+        return cut(model, self.cut, self.sensitivities, learn) if self.cut else nullcontext()
 
 
 def write_rank(folder: Path, trained: Trained, rank: int, export: Export) -> None:

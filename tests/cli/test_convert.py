@@ -126,7 +126,7 @@ def test_a_data_module_weighs_the_cut_and_the_card_says_so(classifier, tmp_path)
     assert (one[0] - one[1]).abs().max() > 1e-6
     text = (tmp_path / "weighed" / "README.md").read_text()
     assert "made of a LoRA that PEFT trained" in text
-    assert "| sorted by | the two-sided cut, on TextClassificationDataModule |" in text
+    assert "| sorted by | the learned cut, on TextClassificationDataModule |" in text
     assert "--data TextClassificationDataModule" in text
     assert "| sorted by | singular value |" in (tmp_path / "plain" / "README.md").read_text()
 
@@ -139,7 +139,33 @@ def test_wrong_data_is_told_in_one_line(classifier, tmp_path, refused):
     assert "data.train_file: must be a file" in refused(*start, *text)
     assert "--data.train_fil: the chosen data has no such option" in refused(*start, *text[:2], "--data.train_fil", "x")
     assert "--calibrate: must be left out with --data" in refused(*start, *text, "--calibrate", tmp_path / "a.txt")
+    assert "--order_steps: must be 0 or more, got -1" in refused(*start, *text, "--order_steps", "-1")
     assert not (tmp_path / "new").exists()
+
+
+@torch.no_grad()
+def test_a_learned_order_says_more_of_what_the_whole_lora_says(tmp_path):
+    """Below its own rank, the divergence from the whole LoRA on the texts falls; without steps it is that of the cut."""
+    base = str(asset_path("gpt2"))
+    model = peft_folder(AutoModelForCausalLM, base, tmp_path / "peft", task_type="CAUSAL_LM", fan_in_fan_out=True)
+    lines = [f"name : {name} | food : {food}" for name in ("Aromi", "Cotto", "Zizzi") for food in ("Thai", "French")]
+    (tmp_path / "texts.txt").write_text("\n".join(lines))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    found = {}
+    for steps in (0, 100):
+        options = ["--calibrate", str(tmp_path / "texts.txt"), "--order_steps", str(steps)]
+        main(["convert", str(tmp_path / "peft"), "--output", str(tmp_path / str(steps)), *options])
+        loaded, total = dylora.load(tmp_path / str(steps)), 0.0
+        for line in lines:
+            rows = tokenizer(line, return_tensors="pt")
+            whole = model(**rows).logits.log_softmax(-1)
+            for rank in (1, 2):
+                cut = loaded.set_rank(rank).model(**rows).logits.log_softmax(-1)
+                total += float((whole.exp() * (whole - cut)).sum())
+        found[steps] = total
+        kind = "learned" if steps else "two-sided"
+        assert f"| sorted by | the {kind} cut, on " in (tmp_path / str(steps) / "README.md").read_text()
+    assert found[100] < 0.8 * found[0]
 
 
 @torch.no_grad()

@@ -155,14 +155,17 @@ def test_a_folder_of_all_ranks_gives_each_of_them_and_is_exported_again(kind, ru
 
 
 @pytest.mark.filterwarnings("ignore")  # PEFT's
+@pytest.mark.parametrize("kind", ["two-sided", "learned"])
 @torch.no_grad()
-def test_the_two_sided_cut_is_weighed_by_the_runs_own_data(run, tmp_path, capsys, refused):
-    """The exported rank gives the validation figures of `validate --cut two-sided` at that rank."""
+def test_a_cut_that_needs_data_takes_the_runs_own(run, tmp_path, capsys, refused, kind):
+    """The exported rank gives the validation figures of `validate --cut` at that rank."""
     output, several = tmp_path / "one", tmp_path / "all"
-    two_sided = ["--cut", "two-sided", "--cut_examples", "40"]
-    main(["export", str(run), "--rank", "2", *two_sided, "--output", str(output)])
-    assert "Cut two-sided: statistics over 40 training examples in" in capsys.readouterr().out
-    main(["export", str(run), "--format", "dylora", *two_sided, "--output", str(several)])
+    cut = ["--cut", kind, "--cut_examples", "40"]
+    main(["export", str(run), "--rank", "2", *cut, "--output", str(output)])
+    said = capsys.readouterr().out
+    assert f"Cut {kind}: statistics over 40 training examples in" in said
+    assert ("Cut learned: 100 training batches in" in said) == (kind == "learned")
+    main(["export", str(run), "--format", "dylora", *cut, "--output", str(several)])
     loaded = dylora.load(several, rank=2)
     config = AutoConfig.from_pretrained(output)
     backbone = json.loads((output / "adapter_config.json").read_text())["base_model_name_or_path"]
@@ -177,11 +180,11 @@ def test_the_two_sided_cut_is_weighed_by_the_runs_own_data(run, tmp_path, capsys
         losses.append(torch.nn.functional.cross_entropy(model(**rows).logits, batch["labels"], reduction="none"))
     capsys.readouterr()
     copy = shutil.copytree(run, tmp_path / "copy")
-    main(["validate", "--config", str(copy / "config.yaml"), "--rank", "2", *two_sided])
+    main(["validate", "--config", str(copy / "config.yaml"), "--rank", "2", *cut])
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("loss "))
     assert float(row.split()[1]) == pytest.approx(float(torch.cat(losses).mean()), abs=1e-4)
-    line = refused("export", several, "--rank", "1", "--output", tmp_path / "new", "--cut", "two-sided")
-    assert "--cut: must be another than two-sided for a folder without a run" in line
+    line = refused("export", several, "--rank", "1", "--output", tmp_path / "new", "--cut", kind)
+    assert f"--cut: must be another than {kind} for a folder without a run" in line
 
 
 def test_a_folder_of_all_ranks_takes_no_rank(run, tmp_path, refused):
