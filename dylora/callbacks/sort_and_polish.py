@@ -93,8 +93,10 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     with torch.no_grad():
         for pair, lora_A in untrained:
             pair.lora_A.copy_(lora_A)
-    if options.sort_by == "learned":
-        learn_order(trainer, module, order_steps(options, trainer.estimated_stepping_batches), seed)
+    steps = order_steps(options, trainer.estimated_stepping_batches) if options.sort_by == "learned" else 0
+    if steps:
+        rank_zero_info(f"Learning the order of the adapter's components on {steps} training batches")
+        learn_order(trainer, module, steps, seed)
     if trainer.world_size > 1:  # kernels may round differently in each process
         for pair in pairs:
             dist.broadcast(pair.lora_A.data, 0)

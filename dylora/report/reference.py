@@ -31,7 +31,7 @@ def find_reference(curves: Sequence[Curves], given: str, tuning: Sequence[Curves
     Args:
         curves: All systems and cuts.
         given: `lora`, `lora/svd`, or `lora/best`: of each task, for all seeds, the cut of the largest area under the
-            mean rank curve.
+            mean rank curve, of those that train nothing (`lora/learned` has to be named).
         tuning: Curves of runs on held-out training examples, where the best cut is chosen if they have its figures.
 
     Raises:
@@ -46,7 +46,7 @@ def find_reference(curves: Sequence[Curves], given: str, tuning: Sequence[Curves
 
 
 def _best_cut(curves: Sequence[Curves], system: str, tuning: Sequence[Curves]) -> Reference:
-    own = [c for c in curves if c.system == system]
+    own = [c for c in curves if c.system == system and c.cut != "learned"]
     if not any(c.cut for c in own):
         fix = f"give --against {system}, or name cuts in the sweep file"
         raise InputError("--against", "a system that was evaluated under cuts", repr(system), fix)
