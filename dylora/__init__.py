@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dylora.adapters.cuts import cut as cut
     from dylora.adapters.elastic import adapt_from_peft as adapt_from_peft
     from dylora.adapters.export import peft_adapter as peft_adapter
+    from dylora.adapters.learned_order import learn_order_ as learn_order_
     from dylora.adapters.merging import merge as merge
     from dylora.adapters.merging import unload as unload
     from dylora.adapters.merging import unmerge as unmerge
@@ -56,6 +57,7 @@ _HOMES = {
     "count_parameters": "dylora.adapters.parameters",
     "cut": "dylora.adapters.cuts",
     "gather_sensitivities": "dylora.adapters.sensitivity",
+    "learn_order_": "dylora.adapters.learned_order",
     "load": "dylora.deploy.load",
     "merge": "dylora.adapters.merging",
     "no_adapter": "dylora.adapters.active_rank",

@@ -157,6 +157,7 @@ BLOCKS: dict[str, list[tuple[str, str]]] = {
         ("from dylora.modules", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
         ("import torch", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
         ("def my_model", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
+        ("plain = ", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
         ("python -m dylora fit --config configs/rte.yaml", NETWORK),
     ],
     "docs/quickstart.md": [

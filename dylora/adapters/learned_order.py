@@ -17,6 +17,9 @@ from dylora.adapters.at_rest import at_rest
 from dylora.adapters.basis import acting, basis_gradient, rebased
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.mixed_ranks import mixed_ranks
+from dylora.adapters.sensitivity import rows_in
+from dylora.adapters.sorting import named_factors
+from dylora.errors import InputError
 
 LEARNING_RATE = 0.01
 """Of Adam, falling linearly to zero: chosen on held-out training rows (docs/results.md)."""
@@ -24,7 +27,7 @@ LEARNING_RATE = 0.01
 _BETAS = (0.9, 0.99)
 
 LossOf = Callable[[Any], Tensor]
-"""Runs the model on a batch at the active ranks and gives the summed loss of its rows, ()."""
+"""Runs the model on a batch at the active ranks and gives its loss, (), of any scale: summed over the rows, say."""
 
 AddUp = Callable[[Tensor], Any]
 
@@ -35,7 +38,7 @@ def learn_order_(
     loss_of: LossOf,
     *,
     steps: int,
-    rows_of: Callable[[Any], int],
+    rows_of: Callable[[Any], int] = rows_in,
     rank_per_row: bool = True,
     seed: int = 0,
     processes: tuple[int, int] = (1, 0),
@@ -52,18 +55,23 @@ def learn_order_(
         batches: Training batches, one a step; as many in every process.
         loss_of: Gives the loss of a batch.
         steps: How many there are.
-        rows_of: Gives the number of rows of a batch.
+        rows_of: Gives the number of rows of a batch; of a mapping that of its first tensor.
         rank_per_row: False for a model whose rows cannot be at ranks of their own: a step is at one rank then.
         seed: Of the ranks.
         processes: Number of the processes, and the place of this one.
         add_up: Sums a tensor over all processes, in place.
+
+    Raises:
+        InputError: If the model is merged, or has another scaling.
     """
-    state = rank_state(model)
-    ranks = state.config.ranks
+    config = rank_state(model).config
+    pairs, ranks = list(named_factors(model).values()), config.ranks
+    if config.scaling != "alpha/max_rank":
+        fix = "call sort_(model) first, which sets it"
+        raise InputError("scaling", "alpha/max_rank where an order is learned", config.scaling, fix)
     if len(ranks) == 1 or steps < 1:
         return
     law = [1 / (len(ranks) - 1)] * (len(ranks) - 1) + [0.0]
-    pairs = [module for module in model.modules() if isinstance(module, LowRankFactors)]
     parameters = [parameter for pair in pairs for parameter in (pair.lora_A, pair.lora_B)]
     bases = _Bases(pairs, acting(ranks))
     count, place = processes

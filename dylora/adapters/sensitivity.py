@@ -111,7 +111,7 @@ def gather_sensitivities(
         for batch in batches:
             quantity = fisher_quantity(outputs_of(batch), output, generator)
             torch.autograd.grad(quantity, [f.lora_B for f in named.values()], allow_unused=True)
-            seen += _rows(batch)
+            seen += rows_in(batch)
             if seen >= examples:
                 break
     if not seen:
@@ -155,5 +155,6 @@ def _empty(factors: LowRankFactors) -> Sensitivity:
     return Sensitivity(torch.zeros(d_in, d_in, device=device), torch.zeros(d_out, d_out, device=device))
 
 
-def _rows(batch: Batch) -> int:
+def rows_in(batch: Batch) -> int:
+    """The number of rows of a batch: of its first tensor; 0 without one."""
     return next((len(value) for value in batch.values() if isinstance(value, Tensor)), 0)

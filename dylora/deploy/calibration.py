@@ -55,7 +55,7 @@ class Examples:
         inputs = {name: first[name] for name in first if name not in _NO_INPUTS}
         batches = islice(chain.from_iterable(repeat(self.batches)), steps)
         per_row = not getattr(model.config, "is_encoder_decoder", False) and check_rank_per_row(model, inputs)
-        learn_order_(model, batches, partial(self._distance, model), steps=steps, rows_of=_rows, rank_per_row=per_row)
+        learn_order_(model, batches, partial(self._distance, model), steps=steps, rank_per_row=per_row)
 
     def _distance(self, model: nn.Module, batch: Batch) -> Tensor:
         outputs = self.outputs_of(batch)
@@ -125,10 +125,6 @@ def _outputs(model: Any, batch: Batch) -> Tensor:  # noqa: ANN401
 
 def _writes(model: Any) -> bool:  # noqa: ANN401
     return getattr(model, "get_output_embeddings", lambda: None)() is not None
-
-
-def _rows(batch: Batch) -> int:
-    return len(next(iter(batch.values())))
 
 
 def _batches(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, torch.Tensor]]:

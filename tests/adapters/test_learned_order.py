@@ -11,6 +11,7 @@ from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.learned_order import learn_order_
 from dylora.adapters.sensitivity import Sensitivity
 from dylora.adapters.sorting import sort_
+from dylora.errors import InputError
 
 D_IN, D_OUT, RANK, ROWS = 12, 10, 4, 64
 
@@ -138,6 +139,12 @@ def test_with_one_rank_or_no_steps_nothing_happens(ranks, steps):
     before = problem.pair.lora_A.detach().clone()
     problem.learn(steps)
     assert torch.equal(problem.pair.lora_A, before)
+
+
+def test_another_scaling_is_refused():
+    problem = Problem(DyLoRAConfig(RANK, scaling="alpha/b", target_modules=["dense"]))
+    with pytest.raises(InputError, match=r"scaling: must be alpha/max_rank .* got alpha/b; call sort_"):
+        problem.learn(1)
 
 
 def test_shares_of_the_batches_in_two_processes_add_up_to_the_whole():

@@ -145,7 +145,7 @@ def test_wrong_data_is_told_in_one_line(classifier, tmp_path, refused):
 
 @torch.no_grad()
 def test_a_learned_order_says_more_of_what_the_whole_lora_says(tmp_path):
-    """Below its own rank, the divergence from the whole LoRA on the texts falls; without steps it is that of the cut."""
+    """Below its own rank, the divergence from the whole LoRA on the texts falls from that of the two-sided cut."""
     base = str(asset_path("gpt2"))
     model = peft_folder(AutoModelForCausalLM, base, tmp_path / "peft", task_type="CAUSAL_LM", fan_in_fan_out=True)
     lines = [f"name : {name} | food : {food}" for name in ("Aromi", "Cotto", "Zizzi") for food in ("Thai", "French")]

@@ -14,7 +14,7 @@ def test_the_snippets_run_as_written(trained, tmp_path, monkeypatch):
     shutil.copytree(trained / "logs", tmp_path / "logs")
     monkeypatch.chdir(tmp_path)
     snippets = re.findall(r"<!-- run -->\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(snippets) == 4
+    assert len(snippets) == 5
     names = {}
     for snippet in snippets:
         exec(compile(snippet, str(PAGE), "exec"), names)
