@@ -1,11 +1,11 @@
-"""A LoRA that plain `peft` and `Trainer` trained on STS-B, made elastic: every rank by both cuts beside PEFT's own way.
+"""A LoRA that plain `peft` and `Trainer` trained on STS-B at every rank: by three cuts, and PEFT's own way.
 
     python benchmarks/convert_real.py --quick
     python benchmarks/convert_real.py --backbone MODEL --data GLUE [--steps 300] [--rank 8] [--seed 0]
 
 It trains a rsLoRA of queries and values with the task head, saves it as PEFT does, converts the folder with
-`dylora.deploy.convert` (by the SVD, and by the two-sided cut over training pairs), and evaluates every rank on the
-validation pairs, beside the first components of the LoRA as it was trained, and `peft.convert_to_lora` at that rank.
+`dylora.deploy.convert` (by the SVD, by the two-sided cut over training pairs, and in the order learned from there), and
+evaluates every rank on the validation pairs, beside the first components of the LoRA as it was trained, and `peft.convert_to_lora` at that rank.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 from dylora.adapters.export import PeftAdapter
 from dylora.assets import asset_path
-from dylora.deploy.convert import convert
+from dylora.deploy.convert import ORDER_STEPS, convert
 from dylora.deploy.load import load
 from dylora.deploy.peft_folder import read_peft, write_peft
 
@@ -142,7 +142,7 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def compare(folder: Path, options: argparse.Namespace, training: Pairs, score: Score) -> dict[str, dict[int, float]]:
-    """Every rank in four ways; says how long each conversion took."""
+    """Every rank in each way; says how long each conversion took."""
     lines = folder / "calibration.tsv"
     lines.write_text("".join(f"{first}\t{second}\n" for first, second, _ in training[:CALIBRATION]), encoding="utf-8")
     peft, found = read_peft(folder / "peft"), {}
@@ -150,9 +150,9 @@ def compare(folder: Path, options: argparse.Namespace, training: Pairs, score: S
         rank: peft_score(peft, options.backbone, rank, first_components(peft, rank), score)
         for rank in range(1, options.rank + 1)
     }
-    for name, texts in (("svd", None), ("two-sided", lines)):
+    for name, texts, steps in (("svd", None, 0), ("two-sided", lines, 0), ("learned", lines, ORDER_STEPS)):
         (folder / name).mkdir()
-        _, seconds = timed(partial(convert, folder / "peft", folder / name, None, texts))
+        _, seconds = timed(partial(convert, folder / "peft", folder / name, None, texts, order_steps=steps))
         print(f"convert, {name}: {seconds:.1f} s with loading and writing, for all ranks", flush=True)
         found[f"convert, {name}"] = elastic_scores(folder / name, score)
     model, total = PeftModel.from_pretrained(base_model(options.backbone), folder / "peft"), 0.0

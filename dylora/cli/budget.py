@@ -13,7 +13,7 @@ from dylora.callbacks.budget import BudgetAdapter
 from dylora.callbacks.cut import CutAdapter
 from dylora.cli.commands import COMMANDS
 from dylora.cli.lightning_cli import DyLoRACLI, run_cli
-from dylora.cli.run_arguments import complete_arguments
+from dylora.cli.run_arguments import completed
 from dylora.deploy.budget_file import Budget, budget_file, write_budget
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
@@ -34,7 +34,9 @@ def share_budget(arguments: Sequence[str]) -> None:
     Raises:
         InputError: If an option is wrong.
     """
-    _, *options = complete_arguments(["validate", *arguments])
+    (_, *options), note = completed(["validate", *arguments])
+    if note:
+        say(note)
     run_cli(BudgetCLI, "validate", options)
 
 

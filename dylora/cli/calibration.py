@@ -11,7 +11,7 @@ from dylora.adapters.cuts import Cut
 from dylora.callbacks.cut import CutAdapter
 from dylora.cli.lightning_cli import DyLoRACLI, run_cli
 from dylora.cli.quiet import quiet
-from dylora.cli.run_arguments import complete_arguments
+from dylora.cli.run_arguments import completed
 from dylora.modules.base import EveryRankModule
 
 _ONE_PROCESS = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto")
@@ -33,9 +33,9 @@ def cut_of_run(checkpoint: Path, kind: Cut, examples: int) -> CutAdapter:
     """
     cut = [f"--cut={kind}", f"--cut_examples={examples}"]
     options = [f"--ckpt_path={checkpoint}", *cut, "--trainer.limit_val_batches=1"]
-    _, *completed = complete_arguments(["validate", *options, *_ONE_PROCESS])
+    (_, *arguments), _ = completed(["validate", *options, *_ONE_PROCESS])
     quiet()  # again: Lightning's handlers are there now
-    return run_cli(_CutCLI, "validate", completed).adapter
+    return run_cli(_CutCLI, "validate", arguments).adapter
 
 
 class _CutCLI(DyLoRACLI):

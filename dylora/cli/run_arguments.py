@@ -4,23 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dylora.errors import InputError
-from dylora.processes import say
 from dylora.runs.folders import ADAPTER_FILE, CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
 
 EVALUATIONS = ("validate", "test", "predict")
 _NEEDS_NO_RUN = {"-h", "--help", "--print_config"}
-
-
-def complete_arguments(arguments: Sequence[str]) -> list[str]:
-    """What `completed` fills in; the run that it found is said.
-
-    Raises:
-        InputError: If there is no run, or the run has no checkpoint.
-    """
-    found, note = completed(arguments)
-    if note:
-        say(note)
-    return found
 
 
 def completed(arguments: Sequence[str]) -> tuple[list[str], str]:
