@@ -5,7 +5,8 @@
 
 It trains a rsLoRA of queries and values with the task head, saves it as PEFT does, converts the folder with
 `dylora.deploy.convert` (by the SVD, by the two-sided cut over training pairs, and in the order learned from there), and
-evaluates every rank on the validation pairs, beside the first components of the LoRA as it was trained, and `peft.convert_to_lora` at that rank.
+evaluates every rank on the validation pairs, beside the first components of the LoRA as it was trained, and
+`peft.convert_to_lora` at that rank.
 """
 
 import argparse
