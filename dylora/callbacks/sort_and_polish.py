@@ -1,6 +1,8 @@
 """Sort the adapter's components in the middle of training, and go on with mixed ranks."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -88,7 +90,8 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     if options.sort_by == "two-sided" and needed > MOST_BYTES:
         rank_zero_info(f"Sorted by singular value: the two-sided cut's statistics need {needed / 2**30:.1f} GiB")
     elif options.sort_by != "svd" and needed <= MOST_BYTES:
-        sensitivities = calibrate(trainer, module, options.examples, seed=seed).sensitivities
+        with _without_memory(trainer, "its components are sorted by singular value"):
+            sensitivities = calibrate(trainer, module, options.examples, seed=seed).sensitivities
     sort_(module.model, sensitivities)
     with torch.no_grad():
         for pair, lora_A in untrained:
@@ -96,11 +99,27 @@ def sort_in_training(trainer: Trainer, module: EveryRankModule, options: SortAnd
     steps = order_steps(options, trainer.estimated_stepping_batches) if options.sort_by == "learned" else 0
     if steps:
         rank_zero_info(f"Learning the order of the adapter's components on {steps} training batches")
-        learn_order(trainer, module, steps, seed)
+        with _without_memory(trainer, "its order stays as far as it was learned"):
+            learn_order(trainer, module, steps, seed)
     if trainer.world_size > 1:  # kernels may round differently in each process
         for pair in pairs:
             dist.broadcast(pair.lora_A.data, 0)
             dist.broadcast(pair.lora_B.data, 0)
+
+
+@contextmanager
+def _without_memory(trainer: Trainer, then: str) -> Iterator[None]:
+    """Go on where a device runs out of memory, with what was trained; several processes would wait for one another.
+
+    The model is at rest meanwhile, where transformers does not checkpoint activations, so that this can need more
+    memory than training.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        if trainer.world_size > 1:
+            raise
+        rank_zero_info(f"Out of memory while the adapter is sorted: {then}; the largest rank is what was trained")
 
 
 def order_steps(options: SortAndPolish, total_steps: float) -> int:

@@ -248,6 +248,24 @@ def test_statistics_that_do_not_fit_leave_the_learned_order_to_begin_with_singul
         assert not torch.allclose(one.lora_A, other.lora_A)
 
 
+@pytest.mark.parametrize("name", ["calibrate", "learn_order"])
+def test_out_of_memory_in_the_sort_does_not_lose_the_training(fit, make_module, monkeypatch, caplog, name):
+    """At rest, a model whose activations are checkpointed in training needs more memory than it did."""
+
+    def too_large(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(f"dylora.callbacks.sort_and_polish.{name}", too_large)
+    caplog.set_level("INFO")
+    ours, plain = make_module(), make_module()
+    fit(StepSeed(3), RankSamplingCallback("sorted"), model=ours)
+    fit(StepSeed(3), RankSamplingCallback("lora"), model=plain)
+    for one, other in zip(_pairs(ours), _pairs(plain), strict=True):
+        torch.testing.assert_close(one.lora_B @ one.lora_A, other.lora_B @ other.lora_A, rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(one.lora_A, other.lora_A)
+    assert "Out of memory while the adapter is sorted: " in caplog.text
+
+
 @pytest.mark.parametrize(("total", "steps"), [(10_000, 100), (40, 10), (3, 0), (math.inf, 100)])
 def test_the_order_is_learned_on_a_quarter_of_the_steps_at_most(total, steps):
     assert order_steps(SortAndPolish(), total) == steps
