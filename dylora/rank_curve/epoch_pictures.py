@@ -44,7 +44,7 @@ def draw_every_rank(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.06)
         axes.grid(True)
-        _draw_band(axes, chosen, bands or {})
+        _draw_band(figure, axes, chosen, bands or {})
         _name_lines(axes, epochs[-1], ranks, len(epochs), chosen)
         return figure
 
@@ -94,7 +94,7 @@ def apart(places: Sequence[float], least: float) -> list[float]:
     return [round(found[i], 10) for i in range(len(places))]
 
 
-def _draw_band(axes: Axes, chosen: int, bands: Mapping[int, Band]) -> None:
+def _draw_band(figure: Figure, axes: Axes, chosen: int, bands: Mapping[int, Band]) -> None:
     if not bands:
         return
     numbers = sorted(bands)
@@ -106,7 +106,8 @@ def _draw_band(axes: Axes, chosen: int, bands: Mapping[int, Band]) -> None:
     else:
         axes.fill_between(numbers, low, high, color=_BAND, alpha=0.18, linewidth=0, label=words)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend([handles[labels.index(words)]], [words], frameon=False, loc="lower left")
+    shown = [handles[labels.index(words)]], [words]
+    figure.legend(*shown, frameon=False, loc="outside lower center")  # inside the axes it would hide a line
 
 
 def _name_lines(axes: Axes, last: Mapping[int, float], ranks: Sequence[int], epoch: int, chosen: int) -> None:

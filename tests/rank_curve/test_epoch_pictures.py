@@ -22,6 +22,15 @@ def test_a_line_a_rank_is_named_at_its_end_and_the_chosen_one_stands_out():
     assert axes.get_ylim()[1] > 0.9
 
 
+def test_what_the_band_is_stands_outside_where_it_hides_no_line():
+    figure = draw_every_rank(EPOCHS, "accuracy", "rte", 2, {1: (0.4, 0.6), 2: (0.7, 0.9)})
+    figure.canvas.draw()
+    (legend,), (axes,) = figure.legends, figure.axes
+    assert legend.get_texts()[0].get_text() == "95 % interval of rank 2, the chosen one"
+    assert axes.get_legend() is None
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+
+
 def test_names_at_the_ends_of_lines_do_not_cover_each_other():
     places = apart([0.5, 0.5, 0.5, 0.52, 0.9], 0.1)
     assert min(np.diff(sorted(places))) >= 0.1 - 1e-9
