@@ -103,7 +103,8 @@ class _Bases:
     def step(self, gradients: Sequence[Tensor | None], learning_rate: float, add_up: AddUp) -> None:
         """One step of Adam in X, and of the bases by `exp(X)`; none where a gradient is not finite."""
         of_pairs = zip(self.pairs, gradients[::2], gradients[1::2], strict=True)
-        found = torch.stack([_gradient_of(*each) for each in of_pairs])
+        device = self.pairs[0].lora_A.device  # layers may be spread over several
+        found = torch.stack([_gradient_of(*each).to(device) for each in of_pairs])
         add_up(found)
         gradient = found.cpu().double() * self.acting
         if not gradient.isfinite().all():

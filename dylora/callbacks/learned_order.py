@@ -84,4 +84,9 @@ def _loss(trainer: Trainer, module: EveryRankModule, batch: Batch) -> Tensor:
 def _endless(batches: Iterable[Any]) -> Iterator[Any]:
     """The batches again and again, so that every process has as many as another."""
     while True:
-        yield from batches
+        batch = None
+        for batch in batches:
+            yield batch
+        if batch is None:
+            allowed = "one that trains nothing where there are no training batches"
+            raise InputError("--cut", allowed, "learned", "use svd, or give the data that it was trained on")
