@@ -19,6 +19,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = "osD^vP*X"
 _MOST_ACROSS = 4
 _LINES = ("-", "--", ":")
+_FAR, _MARGIN = 2.0, 0.05
+_LEAVES = "a line that leaves the panel lies far off"
 _BAND = "line: mean over the seeds; band: lowest to highest seed"
 
 
@@ -51,6 +53,9 @@ def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
         axes.set(title=task, xlabel="rank", ylabel=metric or next(c.monitor for c in shown if c.task == task))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
+        if limits := near_limits([_extent(c, metric or c.monitor) for c in shown if c.task == task]):
+            axes.set_ylim(*limits)
+            axes.set_xlabel(f"rank ({_LEAVES})")
     for axes in panels.flat[len(tasks) :]:
         axes.set_axis_off()
     handles = {label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
@@ -58,6 +63,36 @@ def draw_curves(curves: Sequence[Curves], metric: str | None = None) -> Figure:
         handles[_BAND] = Patch(color="#808080", alpha=0.3, linewidth=0)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2 * across, frameon=False)
     return figure
+
+
+def near_limits(extents: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """Limits of an axis that leave the ends of those lines out that lie far off; None where none does.
+
+    A line is far off if it reaches further beyond the others than twice their own range: it would press them together.
+
+    Args:
+        extents: Lowest and highest value of each line.
+
+    >>> near_limits([(80, 84), (81, 84), (30, 84)])
+    (79.8, 84.2)
+    """
+    far = []
+    for i, (low, high) in enumerate(extents):
+        others = [*extents[:i], *extents[i + 1 :]]
+        if not others:
+            return None
+        least, most = min(each[0] for each in others), max(each[1] for each in others)
+        far.append(max(least - low, high - most) > _FAR * (most - least))
+    near = [extent for extent, is_far in zip(extents, far, strict=True) if not is_far]
+    if not any(far) or not near:
+        return None
+    low, high = min(each[0] for each in near), max(each[1] for each in near)
+    return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+
+
+def _extent(curves: Curves, metric: str) -> tuple[float, float]:
+    values = [value for rank in curves.ranks(metric) for value in curves.pick(metric, rank).values]
+    return min(values), max(values)
 
 
 def new_pictures(path: Path) -> list[Path]:

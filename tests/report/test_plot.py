@@ -4,7 +4,7 @@ import pytest
 
 from dylora.errors import InputError
 from dylora.report.curves import build_curves
-from dylora.report.plot import draw_curves, save
+from dylora.report.plot import draw_curves, near_limits, save
 from dylora.report.results import read_results
 
 
@@ -37,6 +37,19 @@ def test_a_ninth_system_is_told_from_the_first_by_its_line(save_run, tmp_path):
     lines = draw_curves(build_curves(read_results([tmp_path], None, "last")[0])[0]).axes[0].get_lines()
     looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
     assert len(looks) == 9
+
+
+def test_a_line_that_is_far_off_does_not_press_the_others_together(save_run, tmp_path):
+    save_run("near", "mrpc", 10, {"f1": {1: 0.80, 8: 0.84}})
+    save_run("nearer", "mrpc", 10, {"f1": {1: 0.81, 8: 0.84}})
+    save_run("far", "mrpc", 10, {"f1": {1: 0.30, 8: 0.84}})
+    save_run("far", "stsb", 10, {"f1": {1: 0.30, 8: 0.84}})
+    mrpc, stsb = draw_curves(build_curves(read_results([tmp_path], None, "last")[0])[0]).axes
+    assert mrpc.get_ylim() == pytest.approx((79.8, 84.2))
+    assert mrpc.get_xlabel() == "rank (a line that leaves the panel lies far off)"
+    assert stsb.get_xlabel() == "rank"
+    assert stsb.get_ylim()[0] < 30  # alone it is not far from anything
+    assert near_limits([(80, 84), (76, 84), (79, 83)]) is None
 
 
 def test_png_and_svg_are_written(curves, tmp_path):
