@@ -25,10 +25,11 @@ RUNS = {  # systems x tasks x seeds, with the ranks of those that are trained on
     "v1_table1": 2 * 8 * 4,
     "defaults": 6 * 4 * (3 + 2),  # three learning rates with the first seed, one with the two others
     "truncation": 6,
-    "recipes": (6 + 3) * 5 * (2 + 3),  # two learning rates in runs of their own, one with each of three seeds
+    "recipes": (6 + 3) * 5 * (3 + 3) + 5 * 3,  # three learning rates in runs of their own, one with each of three seeds
     "recipes_text": (4 + 3) * 2 * (2 + 3),
+    "laws_and_ranges": 8 * 3,
 }
-OWN = ("defaults", "truncation", "recipes", "recipes_text")
+OWN = ("defaults", "truncation", "recipes", "recipes_text", "laws_and_ranges")
 PAPER = [path for path in FILES if path.stem not in OWN]
 
 
