@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
 from dylora.adapters.export import PeftAdapter
+from dylora.adapters.learned_order import STEPS
 from dylora.assets import asset_path
-from dylora.deploy.convert import ORDER_STEPS, convert
+from dylora.deploy.convert import convert
 from dylora.deploy.load import load
 from dylora.deploy.peft_folder import read_peft, write_peft
 
@@ -151,7 +152,7 @@ def compare(folder: Path, options: argparse.Namespace, training: Pairs, score: S
         rank: peft_score(peft, options.backbone, rank, first_components(peft, rank), score)
         for rank in range(1, options.rank + 1)
     }
-    for name, texts, steps in (("svd", None, 0), ("two-sided", lines, 0), ("learned", lines, ORDER_STEPS)):
+    for name, texts, steps in (("svd", None, 0), ("two-sided", lines, 0), ("learned", lines, STEPS)):
         (folder / name).mkdir()
         _, seconds = timed(partial(convert, folder / "peft", folder / name, None, texts, order_steps=steps))
         print(f"convert, {name}: {seconds:.1f} s with loading and writing, for all ranks", flush=True)

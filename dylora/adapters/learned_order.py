@@ -24,6 +24,9 @@ from dylora.errors import InputError
 LEARNING_RATE = 0.01
 """Of Adam, falling linearly to zero: chosen on held-out training rows (docs/results.md)."""
 
+STEPS = 100
+"""As many batches as paid; more were not found to be worth it (docs/log.md)."""
+
 _BETAS = (0.9, 0.99)
 
 LossOf = Callable[[Any], Tensor]

@@ -10,15 +10,12 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from dylora.adapters.learned_order import learn_order_
+from dylora.adapters.learned_order import STEPS, learn_order_
 from dylora.adapters.sorting import Factors, kept_factors
 from dylora.callbacks.calibration import on_device, outputs_in_precision, training_rows
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.modules.stacked_ranks import Batch, rows_of
-
-STEPS = 100
-"""What more than this gains was not found to be worth it (docs/results.md)."""
 
 _MOST_ROWS = 1024
 """Of a batch: so many rows a step are drawn at most, before they repeat."""

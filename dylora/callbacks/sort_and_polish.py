@@ -13,10 +13,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import IterableDataset
 
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.learned_order import STEPS
 from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.adapters.sorting import sort_
 from dylora.callbacks.calibration import calibrate
-from dylora.callbacks.learned_order import STEPS, learn_order
+from dylora.callbacks.learned_order import learn_order
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 

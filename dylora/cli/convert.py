@@ -10,12 +10,13 @@ from lightning.pytorch import LightningDataModule
 from transformers import PreTrainedModel
 
 from dylora.adapters.active_rank import adapted_layers, rank_state
+from dylora.adapters.learned_order import STEPS
 from dylora.adapters.sensitivity import Batch
 from dylora.cli.class_messages import readable_of_classes
 from dylora.cli.classes import DATA, load_named
 from dylora.cli.plain_parser import PlainParser, fail
 from dylora.deploy.card import CardFacts, card
-from dylora.deploy.convert import ORDER_STEPS, base_model_name, convert
+from dylora.deploy.convert import base_model_name, convert
 from dylora.deploy.loading import dylora_lines
 from dylora.deploy.new_folder import check_new, new_folder
 from dylora.deploy.peft_folder import read_peft
@@ -58,7 +59,7 @@ def build_parser() -> PlainParser:
     text = f"In place of a file, data whose training examples weigh the cut: {names}, or the class path of another."
     add("--data", type=LightningDataModule | None, default=None, help=text)
     text = "Batches that the order is learned on, each two forwards and a backward; 0 leaves it at the two-sided cut."
-    add("--order_steps", type=int, default=ORDER_STEPS, help=text)
+    add("--order_steps", type=int, default=STEPS, help=text)
     return parser
 
 
@@ -78,7 +79,7 @@ def convert_peft(arguments: Sequence[str]) -> None:
     if options.calibrate and options.data:
         raise InputError("--calibrate", "left out with --data", options.calibrate, "give one of the two")
     if options.order_steps < 0:
-        raise InputError("--order_steps", "0 or more", options.order_steps, f"{ORDER_STEPS} are enough")
+        raise InputError("--order_steps", "0 or more", options.order_steps, f"{STEPS} are enough")
     name = options.backbone or base_model_name(read_peft(options.peft))
     batches = _batches(parser, options, name) if options.data else None
     command = shlex.join(["python", "-m", "dylora", "convert", *arguments])

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from dylora.adapters.elastic import adapt_from_peft
 from dylora.adapters.export import PeftAdapter
+from dylora.adapters.learned_order import STEPS
 from dylora.adapters.peft_lora import lora_pairs
 from dylora.adapters.sensitivity import Batch
 from dylora.backbones.architecture import architecture_of
@@ -21,9 +22,6 @@ from dylora.deploy.peft_folder import read_peft
 from dylora.deploy.save import save
 from dylora.errors import InputError
 
-ORDER_STEPS = 100
-"""As many as `fit` takes."""
-
 
 def convert(
     peft: Path,
@@ -31,7 +29,7 @@ def convert(
     backbone: str | None = None,
     texts: Path | None = None,
     batches: Iterable[Batch] | None = None,
-    order_steps: int = ORDER_STEPS,
+    order_steps: int = STEPS,
 ) -> PreTrainedModel:
     """Write a LoRA of PEFT as a folder of dylora, sorted so that every rank from 1 up is the best part of it.
 
