@@ -1,6 +1,6 @@
 """A LoRA of rank 64 of a 7 B-shaped model made elastic: thin QR here, against PEFT's `convert_to_lora`.
 
-    python benchmarks/convert.py [--quick]
+    python benchmarks/convert.py
 
 The adapter has 224 pairs of 4096 x 4096 (seven in each of 32 layers) with random factors. Here all pairs are sorted;
 PEFT's function, which takes the SVD of the dense product, runs on a few pairs, from which its time for all is reckoned.
@@ -10,11 +10,14 @@ Memory is the largest resident size above that at the start, of each way in a pr
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 
+import timing
 import torch
 from torch import nn
 
@@ -71,37 +74,49 @@ def relative_error(*four: torch.Tensor) -> float:
 WAYS = {"dylora": sort_pairs, "peft": convert_with_peft}
 
 
-def measure(way: str, width: int, rank: int, pairs: int) -> dict[str, float]:
+def measure(way: str, width: int, rank: int, pairs: int, threads: int) -> dict[str, float]:
     """Run one way in this process; seconds, relative error, MB above the start."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     if way == "peft":
         import peft  # noqa: F401 (before the memory is read)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds, new = WAYS[way](width, rank, pairs)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     error = relative_error(*factors(width, rank, pairs - 1), *new)
-    return {"pairs": pairs, "seconds": seconds, "error": error, "megabytes": used / 1024}
+    return {"seconds": seconds / pairs, "error": error, "megabytes": used / 1024}
+
+
+def measured_alone(way: str, *sizes: int) -> dict[str, float]:
+    """The same in a process of its own."""
+    command = [sys.executable, __file__, "--one", way, *map(str, sizes)]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
 
 
 def main() -> None:
     """Parse the command line, measure each way in a process of its own, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small layers, for a test of the benchmark")
+    parser = timing.parser(__doc__, repetitions=1)
     parser.add_argument("--peft_pairs", type=int, default=2, help="pairs that PEFT converts (default: 2)")
-    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         way, *sizes = options.one
         print(json.dumps(measure(way, *map(int, sizes))))
         return
+    torch.set_num_threads(options.threads)
     width, rank, pairs = (QUICK_WIDTH, QUICK_RANK, QUICK_PAIRS) if options.quick else (WIDTH, RANK, PAIRS)
-    print(f"{pairs} pairs of {width} x {width}, rank {rank}, one thread")
-    for way, count in (("dylora", pairs), ("peft", min(options.peft_pairs, pairs))):
-        command = [sys.executable, __file__, "--one", way, str(width), str(rank), str(count)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        each = found["seconds"] / count
-        told = f"{each * 1000:.1f} ms a pair, {each * pairs:.1f} s for all ({count} pairs measured)"
-        print(f"{way:8}{told}, {found['megabytes']:.0f} MB, relative error {found['error']:.1e}")
+    counts = {"dylora": pairs, "peft": min(options.peft_pairs, pairs)}
+    ways = {way: partial(measured_alone, way, width, rank, count, options.threads) for way, count in counts.items()}
+    found = timing.in_turns(ways, options.repetitions)
+    print(f"{pairs} pairs of {width} x {width}, rank {rank}")
+    seconds = {}
+    for way, runs in found.items():
+        seconds[way] = pairs * statistics.median(run["seconds"] for run in runs)
+        told = (
+            f"{counts[way]} pairs measured, {1000 * seconds[way] / pairs:.1f} ms a pair, {runs[-1]['megabytes']:.0f} MB"
+        )
+        print(f"{way:8}{told}, relative error {runs[-1]['error']:.1e}")
+    timing.show(seconds, "s for all pairs", ("dylora", "peft"))
 
 
 if __name__ == "__main__":

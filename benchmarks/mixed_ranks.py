@@ -1,15 +1,13 @@
 """Rows of one batch at ranks of their own: one nested adapter here, beside one PEFT LoRA a rank and `adapter_names`.
 
-    python benchmarks/mixed_ranks.py [--quick]
+    python benchmarks/mixed_ranks.py
 
 Both have the same factors, and their logits are compared. Needs `peft` (the extra `test`).
 """
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
 
+import timing
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
@@ -61,23 +59,16 @@ def one_lora_a_rank(width: int, layers: int, factors: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def seconds(run: Callable[[], Tensor], times: int) -> float:
-    """Median time of a call, after one that does not count."""
-    run()
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+def adapter_parameters(model: nn.Module) -> int:
+    """Number of the factors' parameters."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if "lora_" in name)
 
 
 def main() -> None:
-    """Print time a batch, parameters and the largest difference of the logits."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="A tiny model, in seconds.")
-    quick = parser.parse_args().quick
-    width, layers, rows, tokens, times = (64, 2, 16, 16, 3) if quick else (384, 6, 32, 64, 20)
+    """Print the largest difference of the logits, parameters, and the time of a batch."""
+    options = timing.parser(__doc__, repetitions=20).parse_args()
+    torch.set_num_threads(options.threads)
+    width, layers, rows, tokens = (64, 2, 16, 16) if options.quick else (384, 6, 32, 64)
     ours = nested(width, layers)
     theirs = one_lora_a_rank(width, layers, ours)
     ids = torch.randint(5, 1000, (rows, tokens))
@@ -86,20 +77,24 @@ def main() -> None:
     mask = torch.ones_like(ids)
     with torch.inference_mode():
         set_rank(ours, ranks)
-        runs = {
+        ways: dict[str, Callable[[], Tensor]] = {
             "one rank a row, one adapter": lambda: ours(input_ids=ids, attention_mask=mask).logits,
             "PEFT, adapter_names": lambda: theirs(input_ids=ids, attention_mask=mask, adapter_names=names).logits,
         }
-        logits = [run() for run in runs.values()]
+        one_adapter, of_peft = (run() for run in ways.values())
         print(f"{rows} rows of {tokens} tokens, ranks 1 to {MAX_RANK}, {layers} layers of width {width}")
         set_rank(ours, 1)
-        apart = float((runs["one rank a row, one adapter"]() - logits[0]).abs().max())
+        apart = float((ways["one rank a row, one adapter"]() - one_adapter).abs().max())
         set_rank(ours, ranks)
-        difference = float((logits[0] - logits[1]).abs().max())
+        difference = float((one_adapter - of_peft).abs().max())
         print(f"largest difference of the logits: {difference:.1e} (to those at rank 1: {apart:.1e})")
-        for (name, run), model in zip(runs.items(), (ours, theirs), strict=True):
-            count = sum(parameter.numel() for key, parameter in model.named_parameters() if "lora_" in key)
-            print(f"{name:30}{1000 * seconds(run, times):9.1f} ms{count:12,} adapter parameters")
+        print(f"adapter parameters: {adapter_parameters(ours):,}, of PEFT {adapter_parameters(theirs):,}")
+        found = timing.medians(ways, 1 if options.quick else options.repetitions)
+    timing.show(
+        {name: 1000 * seconds for name, seconds in found.items()},
+        "ms a batch",
+        ("one rank a row, one adapter", "PEFT, adapter_names"),
+    )
 
 
 if __name__ == "__main__":

@@ -5,8 +5,12 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
 
 import torch
+
+Found = TypeVar("Found")
 
 
 def parser(description: str | None, repetitions: int = 5) -> argparse.ArgumentParser:
@@ -19,22 +23,37 @@ def parser(description: str | None, repetitions: int = 5) -> argparse.ArgumentPa
     return made
 
 
-def medians(ways: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
-    """Median seconds of processor time of each way, in turns, so that a busy machine slows all of them.
+def medians(
+    ways: Mapping[str, Callable[[], object]], repetitions: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
+    """Median seconds of each way, in turns, so that a busy machine slows all of them.
 
     Args:
         ways: What to run, under its name. Each runs once before, for what happens once.
         repetitions: Number of turns.
+        clock: `time.process_time` counts the processor time of this process; `time.perf_counter` is for what
+            happens elsewhere, on a GPU or in child processes.
     """
     for run in ways.values():
         run()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds = in_turns({name: partial(seconds_of, run, clock) for name, run in ways.items()}, repetitions)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def in_turns(ways: Mapping[str, Callable[[], Found]], repetitions: int) -> dict[str, list[Found]]:
+    """What each way returns, in turns; for ways that measure themselves."""
+    found: dict[str, list[Found]] = {name: [] for name in ways}
     for _ in range(repetitions):
         for name, run in ways.items():
-            begin = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - begin)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            found[name].append(run())
+    return found
+
+
+def seconds_of(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of a call."""
+    begin = clock()
+    run()
+    return clock() - begin
 
 
 def show(figures: Mapping[str, float], unit: str, ratio: tuple[str, str]) -> None:

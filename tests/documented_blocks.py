@@ -152,6 +152,7 @@ BLOCKS: dict[str, list[tuple[str, str]]] = {
             same("cli/test_own_code_page.py::test_own_data_with_an_own_model"),
         ),
     ],
+    "docs/performance.md": [],
     "docs/python.md": [
         ("import dylora", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
         ("from dylora.modules", same("cli/test_python_page.py::test_the_snippets_run_as_written")),

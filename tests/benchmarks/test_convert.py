@@ -11,5 +11,7 @@ def test_both_ways_keep_the_product(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["convert.py", "--quick"])
     convert.main()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["dylora", "peft"]
-    assert all(float(re.search(r"error (\S+)$", line)[1]) < 1e-5 for line in lines[1:])
+    errors = dict(re.findall(r"^(\w+) .*relative error (\S+)$", "\n".join(lines), re.MULTILINE))
+    assert list(errors) == ["dylora", "peft"]
+    assert all(float(error) < 1e-5 for error in errors.values())
+    assert re.fullmatch(r"ratio: \d+\.\d+", lines[-1])
