@@ -22,6 +22,7 @@ class RankState:
         merged_rank: The rank merged into the base weights, or None.
         switched_off: Whether the base model computes alone.
         repeats: How often every row of the batch may be repeated, as beam search does; 1 for never.
+        shares_prompts: Whether all beams can go on from one cache of their prompt; None before it was tried.
         hooks: What was registered with the model for as long as the adapters are in it.
         compiled: Whether the model is compiled.
         row_checks: What was found of a rank per row, for each way of running the model: whether it is right there.
@@ -35,6 +36,7 @@ class RankState:
     repeats: int = 1
     compiled: bool = False
     row_checks: dict[str, bool] = field(default_factory=dict)
+    shares_prompts: bool | None = None
     hooks: list[RemovableHandle] = field(default_factory=list)
 
     def __post_init__(self) -> None:

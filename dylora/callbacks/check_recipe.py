@@ -69,6 +69,11 @@ def check_recipe(sampling: "RankSamplingCallback", module: EveryRankModule) -> N
         fix = "set it to alpha/max_rank, with which sorted components are the best part of the largest rank"
         fix += f"; or {_DYLORA}" if sampling.recipe == "sorted" else ""
         raise InputError("model.adapter.scaling", "alpha/max_rank with polish.sort_at", scaling, fix)
+    ranks = rank_state(module.model).config.ranks
+    if sorts and not module.validates_every_rank and module.epoch_ranks == (ranks.max_rank,):
+        given = f"{ranks.max_rank} with a sort: an epoch before it, useless at lower ranks, could be the best"
+        fix = f"add a lower one, as {ranks.min_rank},{ranks.max_rank}"
+        raise InputError("model.epoch_ranks", "ranks below the largest too", given, fix)
     if sorts and sampling.polish.sort_by != "svd" and module.outcome_kind is None:
         given = f"{sampling.polish.sort_by} for {type(module).__name__}, which has no outcome_kind"
         fix = "set it to svd, or give the module outcome_kind and outputs_of"

@@ -1,29 +1,21 @@
 """At the end of training: whether the adapter is better when it is sorted and cut than as it was trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import override
 
 from dylora.adapters.cuts import Cut, cut
-from dylora.adapters.parameters import adapter_state
 from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.callbacks.calibration import Calibration, calibrate
 from dylora.callbacks.rank_curves import RankCurves
 from dylora.callbacks.rank_sampling import RankSamplingCallback
+from dylora.callbacks.validate_again import best_weights, evaluating, validation_batches, weights_of, whole
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.compare import Comparison, compare
 from dylora.rank_curve.kept import KeptOutcomes, figures_of
-from dylora.runs.checkpoints import read_checkpoint
-from dylora.runs.folders import CHECKPOINTS
 
 _EXAMPLES = 1000
 
@@ -70,11 +62,12 @@ class CompareCuts(Callback):
         if not isinstance(pl_module, EveryRankModule) or not pl_module.method.has_adapters:
             return
         trained = self.curves.best_outcomes() if trainer.is_global_zero else None
-        weights = _best_weights(self.curves.folder, trained)
+        has_curve = trained is not None and len(trained.ranks) > 1 and trained.examples > 1
+        weights = best_weights(self.curves.folder) if has_curve else None
         weights = trainer.strategy.broadcast(weights)
         if weights is None:
             return
-        with _weights_of(pl_module, weights), _evaluating(pl_module):
+        with weights_of(pl_module, weights), evaluating(pl_module):
             for kind in self._kinds(trainer, pl_module.model):
                 self._compare(kind, trained, trainer, pl_module)
 
@@ -91,7 +84,7 @@ class CompareCuts(Callback):
     def _compare(self, kind: Cut, trained: KeptOutcomes | None, trainer: Trainer, module: EveryRankModule) -> None:
         calibration = None
         if kind == "two-sided":
-            calibration = calibrate(trainer, module, _EXAMPLES, _whole(trainer.num_training_batches))
+            calibration = calibrate(trainer, module, _EXAMPLES, whole(trainer.num_training_batches))
         start = perf_counter()
         with cut(module.model, kind, calibration.sensitivities if calibration else None):
             found = outcomes_on_validation(trainer, module)
@@ -108,16 +101,10 @@ def outcomes_on_validation(trainer: Trainer, module: EveryRankModule) -> KeptOut
         trainer: In a training run or a validation, with its loaders.
         module: In evaluation mode.
     """
-    loaders: Any = trainer.val_dataloaders
-    loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
-    with torch.no_grad(), trainer.precision_plugin.val_step_context():
-        for split, (loader, most) in enumerate(zip(loaders, trainer.num_val_batches, strict=True)):
-            for batch in islice(loader, _whole(most)):
-                if "labels" not in batch:  # prompts to generate from
-                    break
-                batch = module.transfer_batch_to_device(batch, module.device, split)
-                for rank, _, outputs in module.outputs_at_ranks(batch):
-                    module.keep_outcomes(rank, outputs, batch, split)
+    for split, batch in validation_batches(trainer, module):
+        if "labels" in batch:  # the others are prompts to generate from
+            for rank, _, outputs in module.outputs_at_ranks(batch):
+                module.keep_outcomes(rank, outputs, batch, split)
     return module.take_outcomes()
 
 
@@ -141,37 +128,3 @@ def _line(result: CutResult) -> str:
     gain = f"{mean.value:+.4f} [{mean.low:+.4f}, {mean.high:+.4f}] (95 %)"
     how = f"; {result.calibration}" if result.calibration else ""
     return f"Cut {result.kind + ',':<11}against as trained, mean over the ranks: {gain}; {result.seconds:.1f} s{how}"
-
-
-def _best_weights(folder: Path, trained: KeptOutcomes | None) -> dict[str, Tensor] | None:
-    """The weights that the outcomes are of; None where there are no outcomes of several ranks, or no checkpoint."""
-    path = folder / CHECKPOINTS / "best.ckpt"
-    if trained is None or len(trained.ranks) < 2 or trained.examples < 2 or not path.is_file():
-        return None
-    weights: dict[str, Tensor] = read_checkpoint(path)["state_dict"]
-    return weights
-
-
-def _whole(count: float) -> int | None:
-    return None if count == float("inf") else int(count)
-
-
-@contextmanager
-def _weights_of(module: EveryRankModule, weights: dict[str, Tensor]) -> Iterator[None]:
-    before = {name: tensor.clone() for name, tensor in adapter_state(module).items()}
-    try:
-        module.load_state_dict(weights, strict=False)
-        yield
-    finally:
-        module.load_state_dict(before, strict=False)
-
-
-@contextmanager
-def _evaluating(module: EveryRankModule) -> Iterator[None]:
-    modes = [(each, each.training) for each in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for each, mode in modes:
-            each.training = mode

@@ -88,13 +88,25 @@ class RankCurves(Callback):
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         module = _every_rank(pl_module)
-        self.history.append(_record(trainer, module))
+        position = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        self.history.append({**position, "score": _score(module), **_figures(module)})
         self._print_row(trainer, module)
         self._draw(trainer, module)
-        if module.outcomes is not None:
-            name = OUTCOMES_FILE if self.history[-1] is self.best else LAST_OUTCOMES_FILE
-            write_outcomes(self.folder / name, module.outcomes, self.history[-1]["step"])
-        self._write(module)
+        self._keep(self.history[-1], module)
+
+    @rank_zero_only
+    def complete(self, step: int, module: EveryRankModule) -> None:
+        """Replace the figures of an epoch that was evaluated at some ranks by those of the module's last evaluation.
+
+        The score that it was compared with the other epochs by stays.
+
+        Args:
+            step: The epoch's optimizer step.
+            module: Evaluated at every rank, with the weights of that epoch.
+        """
+        record = next(record for record in reversed(self.history) if record["step"] == step)
+        record.update(_figures(module))
+        self._keep(record, module)
 
     @override
     @rank_zero_only
@@ -140,6 +152,13 @@ class RankCurves(Callback):
         """
         return max(self.history, key=lambda record: np.nan_to_num(np.float32(record["score"]), nan=-np.inf))
 
+    def _keep(self, record: Record, module: EveryRankModule) -> None:
+        """Write an epoch's outcomes, and the file of all figures."""
+        if module.outcomes is not None:
+            name = OUTCOMES_FILE if record is self.best else LAST_OUTCOMES_FILE
+            write_outcomes(self.folder / name, module.outcomes, record["step"])
+        self._write(module)
+
     def _print_row(self, trainer: Trainer, module: EveryRankModule) -> None:
         values = module.results[module.monitor]
         lines = [table_row(f"epoch {self.history[-1]['epoch']}", values, module.summary())]
@@ -172,6 +191,7 @@ class RankCurves(Callback):
             "method": module.method.name,
             "metric": module.monitor,
             "tolerance": module.tolerance,
+            **({"epoch_ranks": list(module.epoch_ranks)} if not module.validates_every_rank else {}),
             "seconds": round(self._time(), 3),
             **chosen,
             **({"cuts_of_best": cuts} if cuts else {}),
@@ -190,14 +210,17 @@ def final_table(record: Record, metric: str, choice: RankChoice | None) -> str:
     return f"{table_header(metric, sorted(values))}\n{row}"
 
 
-def _record(trainer: Trainer, module: EveryRankModule) -> Record:
-    """One epoch in plain types; ranks are strings, as JSON has them."""
-    summary = module.summary()
-    score = summary.aurac if module.higher_is_better else -summary.aurac
-    position = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+def _score(module: EveryRankModule) -> float:
+    """The area under the monitored rank curve; better when higher."""
+    area = module.summary().aurac
+    return area if module.higher_is_better else -area
+
+
+def _figures(module: EveryRankModule) -> Record:
+    """The last evaluation in plain types; ranks are strings, as JSON has them."""
     found = intervals_if_any(module.outcomes)
     known = {"intervals": {str(rank): [each.low, each.high] for rank, each in found.items()}} if found else {}
-    return {**position, "score": score, **module.record(), **known}
+    return {**module.record(), **known}
 
 
 def _every_rank(module: LightningModule) -> EveryRankModule:

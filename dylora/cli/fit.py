@@ -16,6 +16,7 @@ from typing_extensions import override
 from dylora.adapters.parameters import count_parameters
 from dylora.callbacks.best_and_last import BestAndLast
 from dylora.callbacks.compare_cuts import CompareCuts, cut_words
+from dylora.callbacks.every_rank_at_the_end import EveryRankAtTheEnd
 from dylora.callbacks.final_validation import ValidateFinalWeights
 from dylora.callbacks.finite_steps import FiniteSteps
 from dylora.callbacks.interrupt import SaveOnInterrupt
@@ -129,7 +130,7 @@ def fit_callbacks(
         last = ModelCheckpoint(folder / CHECKPOINTS, "last", enable_version_counter=False)
         return [finite, *([SaveOnInterrupt(folder / CHECKPOINTS / "last.ckpt"), last] if checkpoints else [])]
     curves = RankCurves(folder, hyperparameters)
-    callbacks: list[Callback] = [StepSeed(seed), finite, curves, ValidateFinalWeights()]
+    callbacks: list[Callback] = [StepSeed(seed), finite, EveryRankAtTheEnd(curves), curves, ValidateFinalWeights()]
     if checkpoints and sweep_place(folder) is None:  # a sweep says itself which cuts it evaluates
         callbacks.append(CompareCuts(curves))
     if checkpoints:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from dylora.adapters.rank_per_row import may_stack
 from dylora.backbones import hub_logs
 from dylora.decoding.config import DecodingConfig
 from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
+from dylora.decoding.shared_prompt import Inputs, with_shared_prompts
 from dylora.errors import InputError
 
 _KEPT = ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id")
@@ -174,21 +176,36 @@ class _Call:
         if decoding.no_repeat_ngram_size:
             processors.append(NoRepeatGeneratedNGram(decoding.no_repeat_ngram_size, self._prompt))
         special = {"eos_token_id": list(self.end_ids), "pad_token_id": self.pad_id, **_special_tokens(model)}
-        settings = decoding.settings(**special)
-        cast(Any, settings).update(return_dict_in_generate=True, **changes)
+        settings = _settings(decoding, special, changes)
         random = _seeded(decoding.sampling_seed, self.input_ids) if decoding.sample else nullcontext()
         inputs = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
         stacked = {name: value.repeat(times, 1) for name, value in inputs.items()}
         eager = torch.compiler.set_stance("force_eager")  # the cache grows with every token
         with use_rank(model, rank), repeated_rows(model, decoding.num_beams), random, eager:
+            if decoding.num_beams > 1 and decoding.max_new_tokens > 1:
+                greedy = partial(_greedy, model, special)
+                stacked = dict(with_shared_prompts(model, stacked, decoding.num_beams, greedy))
             return _generate(model, settings, processors, stacked)
+
+
+def _greedy(model: PreTrainedModel, special: Mapping[str, Any], inputs: Inputs, tokens: int) -> Any:  # noqa: ANN401
+    """So many tokens, with their logits and the cache."""
+    changes = {"min_new_tokens": tokens, "output_logits": True}
+    settings = _settings(DecodingConfig(max_new_tokens=tokens), special, changes)
+    return _generate(model, settings, LogitsProcessorList(), inputs)
+
+
+def _settings(decoding: DecodingConfig, special: Mapping[str, Any], changes: Mapping[str, Any]) -> GenerationConfig:
+    settings = decoding.settings(**special)
+    cast(Any, settings).update(return_dict_in_generate=True, **changes)
+    return settings
 
 
 def _generate(
     model: PreTrainedModel,
     settings: GenerationConfig,
     processors: LogitsProcessorList,
-    inputs: Mapping[str, Tensor],
+    inputs: Inputs,
 ) -> Any:  # noqa: ANN401 (one of transformers' output classes)
     generate = cast(Any, model).generate
     before = model.generation_config

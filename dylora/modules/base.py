@@ -17,6 +17,7 @@ from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.head import unread_pooler
 from dylora.adapters.optim import OptimizerName, check_warmup, linear_warmup
 from dylora.adapters.parameters import adapter_state
+from dylora.adapters.rank_spec import parse_ranks
 from dylora.adapters.running_statistics import trained_buffers
 from dylora.backbones.identity import identify
 from dylora.backbones.load import say_replaced_head
@@ -54,6 +55,9 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         warmup_steps: Number of warm-up steps, in the place of the ratio.
         eval_rows: Rows of one evaluation forward, beams included; ranks are stacked along the batch until they are
             reached, or fewer where more would be slower: on a CPU up to 1,024 tokens.
+        epoch_ranks: Ranks that each validation of a training evaluates, as `1,4,8` or `all`. The best epoch is the one
+            of the best area under the curve through them; when training ends, the best and the last weights are
+            evaluated at every rank.
         tolerance: How far, relative to the best rank, the chosen rank may lie behind, from 0 to 1; 0.01 is 1 %.
         compile: Compile the backbone (`torch.compile`), one graph for all ranks: the first step takes a minute, the
             others less time.
@@ -61,7 +65,8 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
     Attributes:
         model: The backbone as the method made it.
         method: What of the backbone is trained; a copy of the argument.
-        eval_ranks: The ranks that are evaluated; all of the model's unless set.
+        eval_ranks: The ranks that are evaluated; all of the model's unless set, `epoch_ranks` while it is trained.
+        epoch_ranks: The ranks that each validation of a training evaluates.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
         outcomes: Each example's outcome at each rank in the last evaluation; None where none are kept.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
@@ -91,6 +96,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         warmup_ratio: float = 0.06,
         warmup_steps: int | None = None,
         eval_rows: int = 256,
+        epoch_ranks: str | int = "all",
         tolerance: float = 0.01,
         compile: bool = False,
     ) -> None:
@@ -118,6 +124,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         self.eval_rows = eval_rows
         self.tolerance = tolerance
         self.eval_ranks = tuple(rank_state(model).config.ranks)
+        self.epoch_ranks = parse_ranks(str(epoch_ranks), rank_state(model).config.ranks, "model.epoch_ranks")
         self.results = {}
         self.metrics = nn.ModuleDict({str(rank): self.build_metric() for rank in self.eval_ranks})
         self.losses = nn.ModuleDict({str(rank): MeanMetric(nan_strategy="disable") for rank in self.eval_ranks})
@@ -171,11 +178,20 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
             raise InputError("model.backbone", f"a tokenizer of at most {vectors} tokens", given, fix)
 
     def on_fit_start(self) -> None:
-        """Put the backbone's own dropout into training mode, wherever it comes from, and say which head is new."""
+        """Put the backbone's own dropout into training mode, wherever it comes from, and say which head is new.
+
+        What is validated from here on are `epoch_ranks`.
+        """
         check_precision(str(self.trainer.precision))
         if self.trainer.ckpt_path is None:
             say_replaced_head(self.model, str(self.identity["backbone"]["name"]))
         self.model.train()
+        self.eval_ranks = self.epoch_ranks
+
+    @override
+    def on_train_end(self) -> None:
+        """Evaluate every rank from here on."""
+        self.evaluate_every_rank()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the step's ranks, weighted, with what the method adds to it."""

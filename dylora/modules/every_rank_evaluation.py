@@ -28,6 +28,7 @@ class EveryRankEvaluation(StackedRanks):
         monitor: The metric that rank curves, checkpoints and the chosen rank go by.
         outcome_kind: What is kept of each example; None keeps nothing.
         tolerance: How far, relative to the best rank, the chosen rank may lie behind.
+        epoch_ranks: The ranks that each validation of a training evaluates.
         metrics: A metric for each rank.
         losses: The mean loss at each rank.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
@@ -43,6 +44,7 @@ class EveryRankEvaluation(StackedRanks):
         return "score" if self.outcome_kind == "scores" else "classes"
 
     tolerance: float
+    epoch_ranks: tuple[int, ...]
     metrics: nn.ModuleDict
     losses: nn.ModuleDict
     results: dict[str, dict[int, float]]
@@ -108,7 +110,17 @@ class EveryRankEvaluation(StackedRanks):
         self._loss(rank).reset()
         return values
 
-    def _finish(self, stage: Stage) -> None:
+    @property
+    def validates_every_rank(self) -> bool:
+        """Whether each validation of a training evaluates all ranks of the model."""
+        return self.epoch_ranks == tuple(rank_state(self.model).config.ranks)
+
+    def evaluate_every_rank(self) -> None:
+        """Evaluate all ranks of the model from here on."""
+        self.eval_ranks = tuple(rank_state(self.model).config.ranks)
+
+    def take_results(self) -> None:
+        """Set `results` and `outcomes` to what was counted since the last call; all processes have to call it."""
         share_findings(rank_state(self.model).row_checks)
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:
@@ -117,7 +129,10 @@ class EveryRankEvaluation(StackedRanks):
         self.results = table
         losses, outcomes = table.get("loss", {}).values(), self.take_outcomes()
         self.outcomes = outcomes if all(math.isfinite(loss) for loss in losses) else None
-        for name, by_rank in table.items():
+
+    def _finish(self, stage: Stage) -> None:
+        self.take_results()
+        for name, by_rank in self.results.items():
             summary = self.summary(name)
             for rank, value in by_rank.items():
                 self._log(f"{stage}/{name}/rank_{rank}", value)

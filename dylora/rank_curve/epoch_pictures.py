@@ -1,5 +1,6 @@
 """Pictures of the metric at every rank over the epochs: lines, and a map of colours."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ def draw_every_rank(
     """The metric over the epochs, a line a rank, named at its end; the chosen rank thick, its interval as a band.
 
     Args:
-        epochs: For each epoch, from the first, the metric at each rank.
+        epochs: For each epoch, from the first, the metric at each rank; an epoch may lack some.
         metric: Its name, the label of the axis.
         title: The picture's title.
         chosen: The rank to stress.
@@ -33,13 +34,13 @@ def draw_every_rank(
     with look():
         figure = new_figure(9.0, 5.4)
         axes = figure.subplots()
-        ranks, numbers = shown_ranks(sorted(epochs[-1])), list(range(1, len(epochs) + 1))
+        ranks, numbers = shown_ranks(_ranks_of(epochs)), list(range(1, len(epochs) + 1))
         for rank, colour in rank_colours(ranks).items():
-            values = [epoch[rank] for epoch in epochs]
+            values = [epoch.get(rank, math.nan) for epoch in epochs]
             width, size = (3.5, 7) if rank == chosen else (1.6, 4)
             axes.plot(numbers, values, color=colour, linewidth=width, marker="o", markersize=size, label=f"rank {rank}")
         ends = [end for band in (bands or {}).values() for end in band]
-        axes.set_ylim(*limits([*(epoch[rank] for epoch in epochs for rank in ranks), *ends], metric))
+        axes.set_ylim(*limits([*(epoch[rank] for epoch in epochs for rank in ranks if rank in epoch), *ends], metric))
         axes.set(xlabel="epoch", ylabel=axis_label(metric), title=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.06)
@@ -53,15 +54,15 @@ def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str
     """The metric as colour over ranks (across) and epochs (down), with the figures in the cells where there is room.
 
     Args:
-        epochs: For each epoch the metric at each rank.
+        epochs: For each epoch the metric at each rank; an epoch may lack some.
         metric: Its name, the label of the colours.
         title: The picture's title.
     """
     with look():
         figure = new_figure(9.0, 2.2 + 0.42 * min(len(epochs), 30))
         axes = figure.subplots()
-        ranks = sorted(epochs[-1])
-        rows = [[row[rank] for rank in ranks] for row in epochs]
+        ranks = _ranks_of(epochs)
+        rows = [[row.get(rank, math.nan) for rank in ranks] for row in epochs]
         low, high = limits([value for row in rows for value in row], metric)
         image = axes.imshow(rows, aspect="auto", cmap="viridis", vmin=low, vmax=high)
         axes.set(xlabel="rank of the adapter", ylabel="epoch", title=title)
@@ -70,7 +71,7 @@ def draw_heat_map(epochs: Sequence[Mapping[int, float]], metric: str, title: str
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(lambda value, _: str(int(value) + 1))
         if len(ranks) <= 12 and len(ranks) * len(rows) <= _MOST_CELLS:
-            _write_figures(axes, rows, (low + high) / 2)
+            _write_figures(axes, [[row.get(rank) for rank in ranks] for row in epochs], (low + high) / 2)
         figure.colorbar(image, label=axis_label(metric))
         return figure
 
@@ -94,6 +95,10 @@ def apart(places: Sequence[float], least: float) -> list[float]:
     return [round(found[i], 10) for i in range(len(places))]
 
 
+def _ranks_of(epochs: Sequence[Mapping[int, float]]) -> list[int]:
+    return sorted({rank for epoch in epochs for rank in epoch})
+
+
 def _draw_band(figure: Figure, axes: Axes, chosen: int, bands: Mapping[int, Band]) -> None:
     if not bands:
         return
@@ -113,7 +118,7 @@ def _draw_band(figure: Figure, axes: Axes, chosen: int, bands: Mapping[int, Band
 def _name_lines(axes: Axes, last: Mapping[int, float], ranks: Sequence[int], epoch: int, chosen: int) -> None:
     low, high = axes.get_ylim()
     colours = rank_colours(ranks)
-    finite = [rank for rank in ranks if last[rank] == last[rank]]
+    finite = [rank for rank in ranks if not math.isnan(last.get(rank, math.nan))]
     places = apart([last[rank] for rank in finite], _LEAST_GAP * (high - low))
     for rank, place in zip(finite, places, strict=True):
         axes.annotate(
@@ -128,7 +133,8 @@ def _name_lines(axes: Axes, last: Mapping[int, float], ranks: Sequence[int], epo
         )
 
 
-def _write_figures(axes: Axes, rows: Sequence[Sequence[float]], middle: float) -> None:
+def _write_figures(axes: Axes, rows: Sequence[Sequence[float | None]], middle: float) -> None:
     for y, row in enumerate(rows):
         for x, value in enumerate(row):
-            axes.text(x, y, f"{value:.3g}", ha="center", va="center", color="white" if value < middle else "black")
+            if value is not None:
+                axes.text(x, y, f"{value:.3g}", ha="center", va="center", color="white" if value < middle else "black")

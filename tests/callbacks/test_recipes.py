@@ -387,6 +387,12 @@ def test_a_module_that_cannot_be_trained_so_is_refused_before_training(fit, make
     assert module.seen == []
 
 
+def test_epochs_before_a_sort_are_not_compared_by_the_largest_rank_alone(fit, make_module):
+    with pytest.raises(InputError, match=r"model\.epoch_ranks: .* add a lower one, as 1,4"):
+        fit(RankSamplingCallback("sorted"), model=make_module(epoch_ranks=4))
+    fit(RankSamplingCallback("lora"), model=make_module(epoch_ranks=4), max_steps=1)
+
+
 def test_without_a_length_of_the_data_two_sided_is_refused(fit, make_module, loader):
     class Stream(torch.utils.data.IterableDataset):
         def __iter__(self):

@@ -31,6 +31,23 @@ def test_what_the_band_is_stands_outside_where_it_hides_no_line():
     assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
+def test_an_epoch_that_was_evaluated_at_some_ranks_leaves_gaps_of_the_others():
+    epochs = [{1: 0.5, 4: 0.6}, {1: 0.6, 2: 0.8, 4: 0.801}, {1: 0.5, 4: 0.7}]
+    (axes,) = draw_every_rank(epochs, "accuracy", "rte", 2).axes
+    assert np.isnan([line.get_ydata() for line in axes.lines]).tolist() == [
+        [False] * 3,
+        [True, False, True],
+        [False] * 3,
+    ]
+    cells = draw_heat_map(epochs, "accuracy", "rte").axes[0]
+    assert np.ma.getmaskarray(cells.images[0].get_array()).tolist() == [
+        [False, True, False],
+        [False] * 3,
+        [False, True, False],
+    ]
+    assert [text.get_text() for text in cells.texts] == ["0.5", "0.6", "0.6", "0.8", "0.801", "0.5", "0.7"]
+
+
 def test_names_at_the_ends_of_lines_do_not_cover_each_other():
     places = apart([0.5, 0.5, 0.5, 0.52, 0.9], 0.1)
     assert min(np.diff(sorted(places))) >= 0.1 - 1e-9
