@@ -54,11 +54,17 @@ def truncated_product(
         factor: What `scale` gives for that rank.
         frozen: Let the gradient reach row and column `b` alone (Algorithm 1, frozen mode); the value is the same.
     """
+    a, b = truncated(lora_A, lora_B, rank, frozen)
+    return F.linear(F.linear(x, a) * factor, b)
+
+
+def truncated(lora_A: Tensor, lora_B: Tensor, rank: int, frozen: bool) -> tuple[Tensor, Tensor]:
+    """The first `rank` rows of `lora_A` and columns of `lora_B`; in frozen mode the gradient reaches the last alone."""
     a, b = lora_A[:rank], lora_B[:, :rank]
     if frozen:
         a = torch.cat([a[:-1].detach(), a[-1:]])
         b = torch.cat([b[:, :-1].detach(), b[:, -1:]], dim=1)
-    return F.linear(F.linear(x, a) * factor, b)
+    return a, b
 
 
 def row_weights(ranks: Int[Tensor, " rows"], factors: Float[Tensor, " max_rank"]) -> Float[Tensor, "rows max_rank"]:
@@ -91,6 +97,10 @@ def rowwise_product(
         weights: What `row_weights` gives for the rows' ranks.
     """
     hidden = F.linear(x, lora_A)  # (rows, *batch, max_rank)
-    weights = weights.view(len(weights), *[1] * (x.dim() - 2), -1)
     # Multiplied before the cast: under autocast the factor is not rounded to 16 bits, as with one rank for all rows.
-    return F.linear((hidden * weights).to(hidden.dtype), lora_B)
+    return F.linear((hidden * per_row(weights, hidden.dim())).to(hidden.dtype), lora_B)
+
+
+def per_row(weights: Float[Tensor, "rows max_rank"], dims: int) -> Float[Tensor, "rows *ones max_rank"]:
+    """The weights with as many dimensions as the hidden values that they are multiplied with."""
+    return weights.view(len(weights), *[1] * (dims - 2), -1)

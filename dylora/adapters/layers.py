@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from dylora.adapters.calls import Calls
 from dylora.adapters.factors import LowRankFactors
-from dylora.adapters.linear import as_weight, device_of, features
+from dylora.adapters.linear import as_weight, device_of, features, multiplies_alone
 from dylora.adapters.rank_state import RankState
+from dylora.adapters.sliced_products import add_products
 from dylora.adapters.slices import OutputSlice, add_to_slices
 
 
@@ -47,6 +48,7 @@ class AdaptedLayer(nn.Module):
             self.factors = nn.ModuleDict(pairs)
         else:
             self.factors = LowRankFactors(d_in, d_out, state, device)
+        self._may_change_output = multiplies_alone(base_layer)
         self._base_weight: Tensor | None
         self.register_buffer("_base_weight", None, persistent=False)  # moves with the model, is in no checkpoint
 
@@ -63,7 +65,15 @@ class AdaptedLayer(nn.Module):
         x = self.dropout(x)
         if isinstance(self.factors, LowRankFactors):
             return out + cast(Tensor, self.factors(x)).to(out.dtype)
-        return add_to_slices(out, list(self.slices.values()), [factors(x) for factors in self.factors.values()])
+        pairs = cast(list[LowRankFactors], list(self.factors.values()))
+        return add_products(out, list(self.slices.values()), x, pairs, self._may_change_output)
+
+    def parts_of(self, output: Tensor) -> list[tuple[LowRankFactors, Tensor]]:
+        """Each pair of factors with what it writes of an output, or of a gradient there, (..., out_features)."""
+        if isinstance(self.factors, LowRankFactors):
+            return [(self.factors, output)]
+        pairs = cast(list[LowRankFactors], list(self.factors.values()))
+        return [(pair, s.of(output).flatten(-2)) for pair, s in zip(pairs, self.slices.values(), strict=True)]
 
     def merge(self, rank: int) -> None:
         """Add the adapter at a rank to the base weight, computed in fp32; the old weight is kept for `unmerge`."""

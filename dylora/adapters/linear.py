@@ -51,6 +51,11 @@ def device_of(module: nn.Module) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
+def multiplies_alone(module: nn.Module) -> bool:
+    """Whether the output comes straight from a matrix product, whose backward does not read it; quantised ones may."""
+    return _forward_of(module) in (nn.Linear, Conv1D)
+
+
 def as_weight(delta: Tensor, module: nn.Module) -> Tensor:
     """A change of the weight, (out, in), as the module's own weight lies: `Conv1D` keeps (in, out)."""
     return delta.T if isinstance(module, Conv1D) else delta

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dylora.adapters.active_rank import rank_state
+from dylora.adapters.active_rank import adapted_layers, rank_state
 from dylora.adapters.at_rest import at_rest
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.layers import AdaptedLayer
 from dylora.errors import InputError
 
 _ROUNDING = 1e-6  # of the batch's largest gradient: what is smaller may be nothing but rounding
@@ -105,8 +106,9 @@ def gather_sensitivities(
     seen = 0
     with at_rest(model, [factors.lora_B for factors in named.values()]), ExitStack() as hooks:
         found = {name: _empty(factors) for name, factors in named.items()}  # no inference tensors: they are summed in
-        for name, factors in named.items():
-            hooks.callback(factors.register_forward_hook(partial(_watch, found[name])).remove)
+        by_pair = {factors: found[name] for name, factors in named.items()}
+        for layer in adapted_layers(model):
+            hooks.callback(layer.register_forward_hook(partial(_watch, by_pair)).remove)
         generator = torch.Generator().manual_seed(seed)
         for batch in batches:
             quantity = fisher_quantity(outputs_of(batch), output, generator)
@@ -143,11 +145,18 @@ def fisher_quantity(outputs: Tensor, output: Output, generator: torch.Generator)
     return log_p.gather(-1, drawn).sum()
 
 
-def _watch(found: Sensitivity, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _watch(
+    found: Mapping[LowRankFactors, Sensitivity], layer: AdaptedLayer, inputs: tuple[Tensor, ...], output: Tensor
+) -> None:
     """After a forward: wait for the gradient at its output, which belongs to these inputs."""
+    (x,) = inputs
+
+    def add(gradient: Tensor) -> None:
+        for pair, part in layer.parts_of(gradient):
+            found[pair].add(x, part)
+
     if output.requires_grad:  # not in the first forward of a checkpointed block
-        (x,) = inputs
-        output.register_hook(lambda g: found.add(x, g))  # type: ignore[no-untyped-call]
+        output.register_hook(add)  # type: ignore[no-untyped-call]
 
 
 def _empty(factors: LowRankFactors) -> Sensitivity:

@@ -32,28 +32,35 @@ def _factors(model):
 
 
 def _one_at_a_time(model, sentences, quantity):
-    """The oracle: each sentence alone, no padding, its input and output at every pair of factors kept by hooks."""
+    """The oracle: each sentence alone, no padding, the input and output of every adapted layer kept by hooks."""
     sums = {name: [0.0, 0.0] for name in _factors(model)}
     set_rank(model, rank_state(model).config.max_rank)
     for sentence in sentences:
         seen, hooks = {}, []
-        for name, module in _factors(model).items():
+        for name in sums:
 
             def keep(module, inputs, output, name=name, seen=seen):
                 output.retain_grad()
                 seen[name] = (inputs[0], output)
 
-            hooks.append(module.register_forward_hook(keep))
+            hooks.append(model.get_submodule(name.partition(".factors")[0]).register_forward_hook(keep))
         quantity(model(torch.tensor([sentence])).logits[0]).backward()
         for hook in hooks:
             hook.remove()
         for name, (x, output) in seen.items():
+            grad = _part(name, output.grad)
             for token in range(len(sentence)):
-                if output.grad[0, token].abs().max() > 1e-6 * output.grad.abs().max():
+                if grad[0, token].abs().max() > 1e-6 * grad.abs().max():
                     sums[name][0] += torch.outer(x[0, token], x[0, token]).detach()
-                    sums[name][1] += torch.outer(output.grad[0, token], output.grad[0, token])
+                    sums[name][1] += torch.outer(grad[0, token], grad[0, token])
     model.zero_grad()
     return sums
+
+
+def _part(name, grad):
+    """Of GPT-2's `c_attn` the third that is the query or the value; else all of it."""
+    thirds = dict(zip("qkv", grad.chunk(3, dim=-1), strict=True)) if "c_attn" in name else {}
+    return thirds.get(name[-1], grad)
 
 
 def _two_classes(z):
