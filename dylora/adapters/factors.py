@@ -28,14 +28,18 @@ class LowRankFactors(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The adapter's part of the output, (*, in_features) to (*, out_features), at the active rank."""
+        lora_A: Tensor = self.lora_A
+        lora_B: Tensor = self.lora_B
         if not torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.lora_A.dtype)
+            if x.dtype == torch.bfloat16:  # of a backbone in bf16: cast the small factors, not the activations
+                lora_A, lora_B = lora_A.to(x.dtype), lora_B.to(x.dtype)
+            else:
+                x = x.to(lora_A.dtype)
         state = self.state
         if state.row_weights is not None:
-            return rowwise_product(x, self.lora_A, self.lora_B, state.weights_for(x))
+            return rowwise_product(x, lora_A, lora_B, state.weights_for(x))
         assert isinstance(state.rank, int)
-        factor = state.factor(state.rank)
-        return truncated_product(x, self.lora_A, self.lora_B, state.rank, factor, state.frozen)
+        return truncated_product(x, lora_A, lora_B, state.rank, state.factor(state.rank), state.frozen)
 
     @torch.no_grad()
     def delta_weight(self, rank: int) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from dylora.backbones.dtype import is_bf16
 from dylora.backbones.quantization import quantization_of
 
 _SAMPLES_PER_TENSOR = 4096
@@ -23,6 +24,7 @@ class BackboneIdentity:
             that are saved with them (running statistics), 16 hex digits.
         parameter_fingerprint: The same without the buffers, as checkpoints recorded it before there was the other.
         quantization: How the weights are packed, such as `nf4`; the fingerprint is that of the packed weights then.
+        dtype: `bf16` where the frozen weights are held in it, whose fingerprint is that of the rounded ones; else None.
     """
 
     name: str
@@ -30,6 +32,7 @@ class BackboneIdentity:
     fingerprint: str
     parameter_fingerprint: str
     quantization: str | None = None
+    dtype: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
         """Plain types, for a checkpoint."""
@@ -50,7 +53,7 @@ def identify(model: nn.Module, name: str, without: Collection[str] = ()) -> Back
     buffers = {key: buffer for key, buffer in model.named_buffers() if key in saved}
     revision = getattr(getattr(model, "config", None), "_commit_hash", None)
     prints = _fingerprint(frozen | buffers), _fingerprint(frozen)
-    return BackboneIdentity(name, revision, *prints, quantization_of(model))
+    return BackboneIdentity(name, revision, *prints, quantization_of(model), "bf16" if is_bf16(model) else None)
 
 
 def _saved_buffers(model: nn.Module) -> set[str]:

@@ -22,6 +22,7 @@ from transformers.utils.import_utils import is_accelerate_available, is_gguf_ava
 
 from dylora.assets import resolve_backbone
 from dylora.backbones import hub_logs
+from dylora.backbones.dtype import BackboneDType, dtype_of
 from dylora.backbones.hub import check_hub
 from dylora.backbones.quantization import Quantization, keep_layout, quantization_options
 from dylora.errors import InputError
@@ -30,7 +31,11 @@ _REPLACED_HEAD = "_dylora_replaced_head"  # attribute of a model: the number of 
 
 
 def load_classifier(
-    name: str, num_outputs: int, keep_head: bool = False, quantization: Quantization | None = None
+    name: str,
+    num_outputs: int,
+    keep_head: bool = False,
+    quantization: Quantization | None = None,
+    dtype: BackboneDType = "fp32",
 ) -> tuple[PreTrainedModel, list[str]]:
     """A backbone with a new task head for sentences.
 
@@ -39,21 +44,27 @@ def load_classifier(
         num_outputs: Width of the head; 1 for regression.
         keep_head: Keep the head of a backbone that was fine-tuned before; else a new one is made.
         quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
+        dtype: Type of the weights, of the head too.
 
     Returns:
-        The model, in fp32 and training mode, and the names of the parameters that the backbone did not bring.
+        The model, in training mode, and the names of the parameters that the backbone did not bring.
 
     Raises:
         InputError: If there is no such backbone, its folder lacks files or holds weights of other shapes, the hub
             cannot be reached, or the head that is to be kept is missing or has another width.
     """
+    held = dtype_of(dtype, quantization)
     config = _config(name, {})  # without a network this alone fails, after one round of retries and not one a file
-    packed = _quantized(AutoModelForSequenceClassification, config, quantization)
+    packed = _quantized(AutoModelForSequenceClassification, config, quantization) | {"dtype": held}
     return _with_head(AutoModelForSequenceClassification, name, num_outputs, keep_head, **packed)
 
 
 def load_image_classifier(
-    name: str, num_outputs: int, keep_head: bool = False, quantization: Quantization | None = None
+    name: str,
+    num_outputs: int,
+    keep_head: bool = False,
+    quantization: Quantization | None = None,
+    dtype: BackboneDType = "fp32",
 ) -> tuple[PreTrainedModel, list[str]]:
     """A backbone with a new task head for images in RGB.
 
@@ -62,13 +73,15 @@ def load_image_classifier(
         num_outputs: Number of classes.
         keep_head: Keep the head of a backbone that was trained before; else a new one is made.
         quantization: Load the backbone, without the head, in 4 bits (`nf4`) or 8 bits (`int8`).
+        dtype: Type of the weights, of the head too.
 
     Returns:
-        The model, in fp32 and training mode, and the names of the parameters that the backbone did not bring.
+        The model, in training mode, and the names of the parameters that the backbone did not bring.
 
     Raises:
         InputError: As for `load_classifier`, and if it is no model of images, or one of other than three channels.
     """
+    held = dtype_of(dtype, quantization)
     config = _config(name, {})
     if type(config) not in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
         allowed = "a model of images (ViT, DeiT, DINOv2, BEiT, Swin, ConvNeXt, ...)"
@@ -78,7 +91,7 @@ def load_image_classifier(
     if (channels := getattr(config, "num_channels", 3)) != 3:
         given = f"{name!r}, which takes {channels}"
         raise InputError("model.backbone", "a model of images with 3 channels", given, "choose another backbone")
-    packed = _quantized(AutoModelForImageClassification, config, quantization)
+    packed = _quantized(AutoModelForImageClassification, config, quantization) | {"dtype": held}
     return _with_head(AutoModelForImageClassification, name, num_outputs, keep_head, **packed)
 
 
@@ -117,7 +130,10 @@ def say_replaced_head(model: PreTrainedModel, name: str) -> None:
 
 
 def load_generator(
-    name: str, gguf_file: str | None = None, quantization: Quantization | None = None
+    name: str,
+    gguf_file: str | None = None,
+    quantization: Quantization | None = None,
+    dtype: BackboneDType = "fp32",
 ) -> PreTrainedModel:
     """A backbone that writes text: a causal language model, or an encoder-decoder model.
 
@@ -125,21 +141,24 @@ def load_generator(
         name: Hub name, folder, or `builtin/gpt2`.
         gguf_file: Name of a GGUF file in that folder or hub repository, read in place of its other weights.
         quantization: Load the backbone, without its output embedding, in 4 bits (`nf4`) or 8 bits (`int8`).
+        dtype: Type of the weights.
 
     Returns:
-        The model, in fp32 and training mode; `model.config.is_encoder_decoder` says which of the two it is.
+        The model, in training mode; `model.config.is_encoder_decoder` says which of the two it is.
 
     Raises:
         InputError: If there is no such backbone, it has no language-model head or its files lack weights for it, or
             the hub cannot be reached.
     """
+    held = dtype_of(dtype, quantization)
     gguf = {}
     if gguf_file is not None:
         _check_gguf(name, gguf_file)
         gguf["gguf_file"] = gguf_file
     config = _config(name, gguf)
     kind = _language_model_class(name, config)
-    model, missing, _ = _load(kind, name, config=config, **gguf, **_quantized(kind, config, quantization))
+    packed = _quantized(kind, config, quantization)
+    model, missing, _ = _load(kind, name, config=config, dtype=held, **gguf, **packed)
     if missing:
         given = f"{name!r}, whose weights lack {missing[0]}"
         fix = "use weights that were saved with their language-model head"
@@ -300,7 +319,8 @@ def _make_anew(model: PreTrainedModel, names: list[str]) -> None:
     """Start parameters as those of a model that was never trained."""
     fresh = type(model)(model.config)
     for name in names:
-        model.get_parameter(name).data = fresh.get_parameter(name).data
+        new = fresh.get_parameter(name).data
+        model.get_parameter(name).data = new.to(model.get_parameter(name).dtype)
 
 
 def _explain(name: str, source: str, error: Exception, gguf_file: str | None = None) -> InputError:

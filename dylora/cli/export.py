@@ -41,7 +41,7 @@ def build_parser() -> PlainParser:
     add("--cut_examples", type=int, default=1000, help=text)
     text = "Ranks per module, a file that budget wrote, under the cut that they were chosen by; for peft and merged."
     add("--budget", type=Path | None, default=None, metavar="FILE", help=text)
-    text = "Type of merged weights, float32, bfloat16 or float16; null keeps fp32."
+    text = "Type of merged weights, float32, bfloat16 or float16; null keeps the backbone's."
     add("--dtype", type=DType | None, default=None, help=text)
     text = "Name on the Hugging Face hub, USER/NAME, to upload the folder to as well."
     add("--push_to_hub", type=str | None, default=None, metavar="NAME", help=text)

@@ -45,7 +45,7 @@ class Export:
     Attributes:
         format: `peft`, `merged` or `dylora`.
         cut: A way to cut the adapter; None leaves it as it was trained.
-        dtype: Type of merged weights; None keeps fp32.
+        dtype: Type of merged weights; None keeps the backbone's.
         place: How the card calls the folder: its name on the hub, or its path.
         command: The command, for the card.
         budget: Ranks per module, under the cut of the budget; None for the same rank in all.
@@ -154,6 +154,8 @@ def _settings(trained: Trained) -> dict[str, Any]:
         "scaling": config.scaling,
         "target modules": ", ".join(config.target_modules or ["queries and values of every attention"]),
     }
+    if trained.predictor.record.dtype != "float32":
+        found["type of the backbone's weights"] = trained.predictor.record.dtype
     if trained.checkpoint:
         found["checkpoint"] = f"{trained.checkpoint.name}, step {trained.step}"
     return {name: value for name, value in found.items() if value}

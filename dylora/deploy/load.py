@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel
 
 from dylora.adapters.active_rank import rank_state, set_rank
 from dylora.adapters.adapt import adapt
 from dylora.adapters.parameters import adapter_state
+from dylora.backbones.dtype import train_in_fp32
 from dylora.backbones.identity import identify
 from dylora.backbones.load import load_as
 from dylora.backbones.processors import processor_for
@@ -179,6 +181,8 @@ def put_into(model: nn.Module, state: dict[str, Tensor], record: AdapterRecord) 
     if found != record.backbone["fingerprint"]:
         allowed = f"the backbone {record.backbone['name']!r} (weights {record.backbone['fingerprint']})"
         raise InputError("model", allowed, f"another one (weights {found})", "give the one that it was trained on")
+    if all(tensor.dtype != torch.bfloat16 for tensor in state.values()):
+        train_in_fp32(model)
     model.load_state_dict(state, strict=False)
     set_rank(model, rank_state(model).config.max_rank)
 

@@ -1,5 +1,6 @@
 """The lines of Python that load an exported folder, for its card."""
 
+import torch
 from transformers import PreTrainedModel
 
 from dylora.adapters.peft_modules import task_of
@@ -39,6 +40,7 @@ def peft_lines(model: PreTrainedModel, place: str, backbone: str, has_head: bool
     if has_head:  # of the backbone a head of another width may be there, which the adapter's replaces
         names, config = "AutoConfig, ", f', config=AutoConfig.from_pretrained("{place}"), ignore_mismatched_sizes=True'
     config += f', gguf_file="{gguf_file}"' if gguf_file else ""
+    config += ', dtype="bfloat16"' if model.dtype == torch.bfloat16 else ""  # as it was trained
     return (
         f"from peft import PeftModel\nfrom transformers import {names}{kind}\n\n"
         f'base = {kind}.from_pretrained("{backbone}"{config})\n'

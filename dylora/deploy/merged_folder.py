@@ -20,17 +20,29 @@ def write_merged(folder: Path, model: PreTrainedModel, rank: int, dtype: DType |
         folder: Where to; made if it is not there.
         model: The adapted model, not merged.
         rank: The rank.
-        dtype: Type of the written weights, merged before in fp32; None keeps the model's.
+        dtype: Type of the written weights, merged before in fp32; None keeps the backbone's.
 
     Raises:
         InputError: If the rank is outside the range, or a weight cannot be merged into (quantised, tied).
     """
-    plain = unload(copy.deepcopy(model), rank)
+    copied = copy.deepcopy(model)
+    if dtype is None and model.dtype == torch.bfloat16:
+        dtype = "bfloat16"  # a task head is in fp32 beside it, but a folder has one type
+    if dtype is not None:
+        _widen(copied)
+    plain = unload(copied, rank)
     if dtype is not None:
         plain = plain.to(getattr(torch, dtype))  # type: ignore[arg-type]
     _forget_file(plain)
     with hub_logs.quiet():
         plain.save_pretrained(folder)
+
+
+def _widen(model: PreTrainedModel) -> None:
+    """Hold bf16 in fp32, so that the sum of weight and adapter is rounded once, to the type that is written."""
+    for parameter in model.parameters():
+        if parameter.dtype == torch.bfloat16:
+            parameter.data = parameter.data.float()
 
 
 def _forget_file(model: PreTrainedModel) -> None:

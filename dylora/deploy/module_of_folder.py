@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import GenerationMixin, PreTrainedModel
 
+from dylora.backbones.dtype import dtype_name
 from dylora.deploy.adapter_folder import CONFIG, AdapterRecord, read_folder
 from dylora.deploy.load import put_into
 from dylora.errors import InputError
@@ -30,7 +31,7 @@ def module_of(record: AdapterRecord, trained: Iterable[str]) -> tuple[type[Every
 
     Returns:
         The class, and its options: `adapter`, and what the folder knows of `backbone`, `keep_head`, `quantization`,
-        `gguf_file` and the decoding.
+        `backbone_dtype`, `gguf_file` and the decoding.
 
     Raises:
         InputError: If the folder's model is none of sentences, texts or images that can be loaded by name.
@@ -46,6 +47,7 @@ def module_of(record: AdapterRecord, trained: Iterable[str]) -> tuple[type[Every
         raise InputError("--ckpt_path", allowed, f"one with {model.__name__}", fix)
     options: dict[str, Any] = {"adapter": record.adapter, "backbone": record.backbone["name"]}
     options["quantization"] = record.backbone.get("quantization")
+    options["backbone_dtype"] = dtype_name(getattr(torch, record.dtype)) or "fp32"
     if kind is GenerationModule:
         return kind, {**options, "gguf_file": record.backbone.get("gguf_file"), **_decoding(record)}
     return kind, {**options, "keep_head": not _has_head(model, trained)}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -35,6 +36,19 @@ class Method(RecordsOptions, nn.Module):
         if not self.has_adapters and name != "adamw":
             fix = "set model.optimizer: adamw; there are no rows of adapters"
             raise InputError("model.optimizer", f"adamw with method {type(self).__name__}", name, fix)
+
+    def check_dtype(self, dtype: torch.dtype) -> None:
+        """Refuse a backbone of few bits where it is trained itself: small updates would be rounded away.
+
+        Args:
+            dtype: Type of the backbone's weights.
+
+        Raises:
+            InputError: If it is.
+        """
+        if not self.has_adapters and dtype == torch.bfloat16:
+            fix = "leave it out; all that is trained is held in fp32"
+            raise InputError("model.backbone_dtype", f"fp32 with method {type(self).__name__}", "bf16", fix)
 
     def prepare(self, model: nn.Module, config: DyLoRAConfig) -> None:
         """Freeze the backbone, by whose frozen weights it is identified, and give it its ranks; in place."""

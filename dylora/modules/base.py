@@ -19,11 +19,13 @@ from dylora.adapters.optim import OptimizerName, check_warmup, linear_warmup
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.adapters.running_statistics import trained_buffers
+from dylora.backbones.dtype import check_precision_of, train_in_fp32
 from dylora.backbones.identity import identify
 from dylora.backbones.load import say_replaced_head
 from dylora.errors import InputError, check_at_least
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
+from dylora.modules.activation_checkpointing import checkpoint_activations
 from dylora.modules.all_processes import take_from_first
 from dylora.modules.compiled import compile_backbone
 from dylora.modules.every_rank_evaluation import EveryRankEvaluation
@@ -61,6 +63,8 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         tolerance: How far, relative to the best rank, the chosen rank may lie behind, from 0 to 1; 0.01 is 1 %.
         compile: Compile the backbone (`torch.compile`), one graph for all ranks: the first step takes a minute, the
             others less time.
+        gradient_checkpointing: Keep the inputs of the layers alone for the backward pass, which computes the rest
+            again: less memory, about a third more time.
 
     Attributes:
         model: The backbone as the method made it.
@@ -99,23 +103,28 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         epoch_ranks: str | int = "all",
         tolerance: float = 0.01,
         compile: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         _check_rates(learning_rate, weight_decay, tolerance)
         check_warmup(warmup_ratio, warmup_steps)
         check_at_least("model", 1, eval_rows=eval_rows)
         method.check_optimizer(optimizer)
+        method.check_dtype(model.dtype)
         self.model, self.method = model, deepcopy(method)
         self.method.prepare(model, adapter)
         without_gradient = {id(parameter) for parameter in unread_pooler(model)}
         for name in new_parameters:  # what the backbone did not bring is at random values: train it
             parameter = self.model.get_parameter(name)
             parameter.requires_grad_(id(parameter) not in without_gradient)
+        train_in_fp32(model)
         found = identify(self.model, backbone).as_dict()
         self.identity = identity(task, found, method.computed(adapter), method.name)
         self.method.begin(model)
         if compile:
             compile_backbone(model)
+        if gradient_checkpointing:
+            checkpoint_activations(model)
         self.optimizer_name = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -183,6 +192,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         What is validated from here on are `epoch_ranks`.
         """
         check_precision(str(self.trainer.precision))
+        check_precision_of(self.model, str(self.trainer.precision))
         if self.trainer.ckpt_path is None:
             say_replaced_head(self.model, str(self.identity["backbone"]["name"]))
         self.model.train()

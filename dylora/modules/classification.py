@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from dylora.adapters.config import DyLoRAConfig
+from dylora.backbones.dtype import BackboneDType
 from dylora.backbones.load import load_classifier
 from dylora.backbones.quantization import Quantization
 from dylora.modules.classification_base import ClassificationModule, monitored
@@ -24,6 +25,8 @@ class SequenceClassificationModule(ClassificationModule):
             or `matthews`, of scores `pearson`, `spearman` or `mae`; null takes the task's first.
         quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
             the adapters and the head keep fp32. Merging is not possible then.
+        backbone_dtype: Type in which the frozen backbone is held and computes, `fp32` or `bf16`; the adapters and
+            the head are trained in fp32.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -44,12 +47,13 @@ class SequenceClassificationModule(ClassificationModule):
         labels: list[str] | None = None,
         monitor: str | None = None,
         quantization: Quantization | None = None,
+        backbone_dtype: BackboneDType = "fp32",
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         self.task = task_for(task, labels)
         self.monitor, self.metric_names = monitored(self.task, monitor), self.task.metrics
         self.outcome_kind = "scores" if self.task.is_regression else "classes"
-        model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization)
+        model, new = load_classifier(backbone, self.task.num_outputs, keep_head, quantization, backbone_dtype)
         if model.config.pad_token_id is None:  # decoders find a sentence's last token by it; data pads with the same
             model.config.pad_token_id = model.config.eos_token_id
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)

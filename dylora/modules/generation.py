@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
+from dylora.backbones.dtype import BackboneDType
 from dylora.backbones.load import load_generator
 from dylora.backbones.quantization import Quantization
 from dylora.data.completion import IGNORED
@@ -80,6 +81,8 @@ class GenerationModule(EveryRankModule):
         sampling_seed: Seed of the sampling, 0 or larger.
         quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
             the adapters keep fp32. Merging is not possible then.
+        backbone_dtype: Type in which the frozen backbone is held and computes, `fp32` or `bf16`, which takes half the
+            memory; the adapters are trained in fp32.
         monitor: The metric that rank curves, checkpoints and the chosen rank go by: `perplexity` (also for null),
             `token_accuracy`, `loss` or one of the data set's scores. A score needs texts of the validation split,
             `data.generate_examples` of them.
@@ -114,6 +117,7 @@ class GenerationModule(EveryRankModule):
         top_p: float | None = None,
         sampling_seed: int | None = None,
         quantization: Quantization | None = None,
+        backbone_dtype: BackboneDType = "fp32",
         monitor: str | None = None,
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
@@ -129,7 +133,7 @@ class GenerationModule(EveryRankModule):
             raise InputError("model.monitor", allowed, repr(monitor), "choose one of them")
         self.monitor = monitor or "perplexity"
         super().__init__(
-            load_generator(backbone, gguf_file, quantization),
+            load_generator(backbone, gguf_file, quantization, backbone_dtype),
             backbone,
             task,
             adapter,

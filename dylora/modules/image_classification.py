@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from dylora.adapters.config import DyLoRAConfig
+from dylora.backbones.dtype import BackboneDType
 from dylora.backbones.load import load_image_classifier
 from dylora.backbones.quantization import Quantization
 from dylora.errors import InputError
@@ -30,6 +31,8 @@ class ImageClassificationModule(ClassificationModule):
             or `loss`; null means accuracy.
         quantization: Load the backbone in 4 bits (`nf4`) or 8 bits (`int8`, needs `pip install "dylora[quantized]"`);
             the adapters and the head keep fp32. Merging is not possible then.
+        backbone_dtype: Type in which the frozen backbone is held and computes, `fp32` or `bf16`; the adapters and
+            the head are trained in fp32.
         **options: As for every module that is evaluated at every rank.
 
     Attributes:
@@ -51,6 +54,7 @@ class ImageClassificationModule(ClassificationModule):
         keep_head: bool = False,
         monitor: str | None = None,
         quantization: Quantization | None = None,
+        backbone_dtype: BackboneDType = "fp32",
         **options: Any,  # noqa: ANN401 (those of the base)
     ) -> None:
         if not labels or len(labels) < 2:
@@ -58,7 +62,7 @@ class ImageClassificationModule(ClassificationModule):
             raise InputError("model.labels", "the names of two classes or more", labels, fix)
         self.task = task_for(task, labels)
         self.monitor, self.metric_names = monitored(self.task, monitor), self.task.metrics
-        model, new = load_image_classifier(backbone, len(labels), keep_head, quantization)
+        model, new = load_image_classifier(backbone, len(labels), keep_head, quantization, backbone_dtype)
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: place for place, name in enumerate(labels)}
         super().__init__(model, backbone, task, adapter, new_parameters=new, **options)

@@ -57,6 +57,10 @@ def check_identity(found: Mapping[str, Any] | None, expected: Mapping[str, Any])
         allowed = f"trained on a backbone with quantization {ours.get('quantization')}"
         fix = f"set --model.quantization {theirs.get('quantization') or 'null'}, or choose another checkpoint"
         raise InputError("--ckpt_path", allowed, theirs.get("quantization"), fix)
+    if theirs.get("dtype") != ours.get("dtype"):
+        held, found_in = (each.get("dtype") or "fp32" for each in (ours, theirs))
+        fix = f"set --model.backbone_dtype {found_in}, or choose another checkpoint"
+        raise InputError("--ckpt_path", f"trained on a backbone in {held}", f"one trained in {found_in}", fix)
     # Files from before buffers counted have the fingerprint of the parameters alone.
     if theirs["fingerprint"] not in (ours["fingerprint"], ours.get("parameter_fingerprint")):
         allowed = f"trained on backbone {ours['name']!r} (weights {ours['fingerprint']})"
