@@ -41,10 +41,11 @@ class Record(Callback):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.ranks: list[int] = []
+        self.ranks: list[Any] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self.ranks.append(rank_state(pl_module).rank)
+        rank = rank_state(pl_module).rank
+        self.ranks.append(rank.tolist() if isinstance(rank, torch.Tensor) else rank)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -78,3 +79,27 @@ class InterruptSetup(Callback):
 
 def _full(_: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Figures(Callback):
+    """Write the last evaluation, as files have it, and each example's outcome to a file in the first process.
+
+    Args:
+        path: The file, JSON.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        kept = module.outcomes
+        outcomes = None if kept is None else {"index": kept.index.tolist(), "values": kept.values.tolist()}
+        self.path.write_text(json.dumps({**module.record(), "outcomes": outcomes, "files": module.files()}))

@@ -28,18 +28,23 @@ class LowRankFactors(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The adapter's part of the output, (*, in_features) to (*, out_features), at the active rank."""
-        lora_A: Tensor = self.lora_A
-        lora_B: Tensor = self.lora_B
-        if not torch.is_autocast_enabled(x.device.type):
-            if x.dtype == torch.bfloat16:  # of a backbone in bf16: cast the small factors, not the activations
-                lora_A, lora_B = lora_A.to(x.dtype), lora_B.to(x.dtype)
-            else:
-                x = x.to(lora_A.dtype)
+        x, lora_A, lora_B = self.in_one_type(x)
         state = self.state
         if state.row_weights is not None:
             return rowwise_product(x, lora_A, lora_B, state.weights_for(x))
         assert isinstance(state.rank, int)
         return truncated_product(x, lora_A, lora_B, state.rank, state.factor(state.rank), state.frozen)
+
+    def in_one_type(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Input, `lora_A` and `lora_B` in the type that they are multiplied in; under autocast as they are.
+
+        For a backbone in bf16 that is bf16: the small factors are cast and not the activations. Else it is fp32.
+        """
+        if torch.is_autocast_enabled(x.device.type):
+            return x, self.lora_A, self.lora_B
+        if x.dtype == torch.bfloat16:
+            return x, self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
+        return x.to(self.lora_A.dtype), self.lora_A, self.lora_B
 
     @torch.no_grad()
     def delta_weight(self, rank: int) -> Tensor:

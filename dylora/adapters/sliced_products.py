@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dylora.adapters.factors import LowRankFactors
 from dylora.adapters.functional import per_row, truncated
+from dylora.adapters.rank_state import RankState
 from dylora.adapters.slices import OutputSlice, add_to_slices
 
 
@@ -28,9 +29,9 @@ def add_products(
         in_place: Whether the output may be changed while gradients are recorded: no backward reads it.
     """
     state = pairs[0].state
-    if not torch.is_autocast_enabled(x.device.type):
-        x = x.to(pairs[0].lora_A.dtype)
-    down, up = _truncated(pairs)
+    whole = [pair.in_one_type(x) for pair in pairs]
+    x = whole[0][0]
+    down, up = _truncated(state, [(a, b) for _, a, b in whole])
     hidden = F.linear(x, torch.cat(down)).view(*x.shape[:-1], len(pairs), len(down[0]))  # (..., pairs, rank)
     if state.row_weights is None:
         assert isinstance(state.rank, int)
@@ -51,14 +52,12 @@ def _side_by_side(output: Tensor, slices: Sequence[OutputSlice]) -> bool:
     return one_block and not torch.compiler.is_compiling() and output.is_contiguous()
 
 
-def _truncated(pairs: Sequence[LowRankFactors]) -> tuple[list[Tensor], list[Tensor]]:
-    """The factors at the active rank; whole where every row has its own."""
-    state = pairs[0].state
-    if state.row_weights is not None:
-        return [pair.lora_A for pair in pairs], [pair.lora_B for pair in pairs]
-    assert isinstance(state.rank, int)
-    cut = [truncated(pair.lora_A, pair.lora_B, state.rank, state.frozen) for pair in pairs]
-    return [a for a, _ in cut], [b for _, b in cut]
+def _truncated(state: RankState, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    """All `lora_A` and all `lora_B` at the active rank; whole where every row has its own."""
+    if state.row_weights is None:
+        assert isinstance(state.rank, int)
+        pairs = [truncated(a, b, state.rank, state.frozen) for a, b in pairs]
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 class _AddProducts(torch.autograd.Function):

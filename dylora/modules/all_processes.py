@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -39,6 +40,22 @@ def take_from_first(tensors: Iterable[Tensor]) -> None:
     if _are_several():
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
+
+
+def relative_share(count: Tensor) -> Tensor:
+    """A process's count relative to the mean over the processes, (); 1 in one process, and where all count nothing.
+
+    The mean over the processes of means that are weighted with it is the mean over all that was counted.
+
+    Args:
+        count: What this process counted, ().
+    """
+    own = count.double()
+    if not _are_several():
+        return torch.ones_like(own)
+    total = own.clone()
+    dist.all_reduce(total)
+    return torch.where(total > 0, own * dist.get_world_size() / total, 1.0)
 
 
 def _are_several() -> bool:

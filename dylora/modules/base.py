@@ -26,7 +26,7 @@ from dylora.errors import InputError, check_at_least
 from dylora.methods.adapter import Adapter
 from dylora.methods.method import Method
 from dylora.modules.activation_checkpointing import checkpoint_activations
-from dylora.modules.all_processes import take_from_first
+from dylora.modules.all_processes import relative_share, take_from_first
 from dylora.modules.compiled import compile_backbone
 from dylora.modules.every_rank_evaluation import EveryRankEvaluation
 from dylora.modules.from_checkpoint import MODULE, FromCheckpoint
@@ -79,7 +79,8 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
             where it gives (rows,), `tokens` where it gives (rows, 3) of texts; None keeps nothing.
         penalty: Gives what is added to the loss of a training step, (); None for nothing.
         distillation: How rows below `max_rank` learn from it; None for not at all.
-        task_loss: Loss of the last training step without what is added to it, ().
+        task_loss: Loss of the last training step without what is added to it, (); its mean over the processes is that
+            of the whole batch.
     """
 
     metric_names: tuple[str, ...]
@@ -142,17 +143,21 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         self._said = self._said_uncalled = False
         self.penalty: Callable[[], Tensor] | None = None
         self.distillation = None
+        self.await_others = _go_on
         self.plan_step((adapter.max_rank,), (1.0,))
         self._total_steps: float = math.inf  # known once the trainer is
         self.strict_loading = False  # checkpoints leave the backbone out; on_load_checkpoint checks the names
 
     @property
     def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
-        """The names of all buffers, which torch (2.8 to 2.13) leaves alone then.
+        """The names of all buffers, and of parameters that are spread over the processes.
 
-        It would broadcast them before every forward, which hangs where processes have unequal shards to evaluate.
+        Torch (2.8 to 2.13) leaves them alone then. It would broadcast buffers before every forward, which hangs where processes have unequal shards to evaluate.
         """
-        return [name for name, _ in self.named_buffers()]
+        from torch.distributed.tensor import DTensor  # loads a part of torch that one process does without
+
+        spread = [name for name, parameter in self.named_parameters() if isinstance(parameter, DTensor)]
+        return [name for name, _ in self.named_buffers()] + spread
 
     def build_metric(self) -> Metric:
         """A fresh metric for one rank; its `compute()` gives a dict of floats."""
@@ -206,8 +211,10 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the step's ranks, weighted, with what the method adds to it."""
         loss = self._task_loss(batch)
-        self.task_loss = loss.detach()
         self.log("train/loss", loss, prog_bar=True)
+        if (places := self.loss_places(batch)) is not None:  # DDP takes the mean over processes, whatever they hold
+            loss = loss * relative_share(places).to(loss)
+        self.task_loss = loss.detach()
         loss, figures = self.method.training_loss(loss, self.model, self.global_step / self._total_steps)
         for name, value in figures.items():
             self.log(f"train/{name}", value)
@@ -304,6 +311,10 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         self._said_uncalled = True
         if names:
             rank_zero_info(f"Adapters that no forward has reached, and that learn nothing: {', '.join(names)}.")
+
+
+def _go_on() -> None:
+    """Processes that each hold all of the backbone wait for nobody."""
 
 
 def _check_rates(learning_rate: float, weight_decay: float, tolerance: float) -> None:

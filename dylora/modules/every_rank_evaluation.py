@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, cast
 
@@ -33,7 +33,11 @@ class EveryRankEvaluation(StackedRanks):
         losses: The mean loss at each rank.
         results: The last evaluation: metric, then rank, then value. Empty before the first.
         outcomes: Each example's outcome at each rank in the last evaluation; None where none are kept.
+        await_others: To be called by every process that has evaluated its share, before it gathers what the others
+            have; processes that share a backbone help one another until then.
     """
+
+    await_others: Callable[[], None]
 
     monitor: str
     outcome_kind: Kind | None = None
@@ -121,6 +125,7 @@ class EveryRankEvaluation(StackedRanks):
 
     def take_results(self) -> None:
         """Set `results` and `outcomes` to what was counted since the last call; all processes have to call it."""
+        self.await_others()
         share_findings(rank_state(self.model).row_checks)
         table: dict[str, dict[int, float]] = {}
         for rank in self.eval_ranks:

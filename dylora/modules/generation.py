@@ -204,6 +204,11 @@ class GenerationModule(EveryRankModule):
         losses = F.cross_entropy(outputs, labels[counted], reduction="none", label_smoothing=self._smoothing)
         return losses, counted.nonzero()[:, 0]
 
+    @override
+    def loss_places(self, batch: Batch) -> Tensor:
+        """The number of labelled tokens, ()."""
+        return (self._labels(batch) != IGNORED).sum()
+
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
         """Count the tokens of one rank."""
         metric.update(outputs)

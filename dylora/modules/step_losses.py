@@ -63,6 +63,14 @@ class StepLosses(StackedRanks):
         """The loss at each place of `outputs_of`, (places,), and the row of the batch that it belongs to, (places,)."""
         raise InputError("model", "one that gives the loss of an output (`losses_at`)", type(self).__name__, "write it")
 
+    def loss_places(self, batch: Batch) -> Tensor | None:
+        """How many places the loss of a batch is the mean of, (); None for its rows, of which all processes have alike.
+
+        Where it is not the rows, the processes of a step weigh their losses with it: together they train the mean over
+        all places, as one process with all of the rows would.
+        """
+        return None
+
     def _task_loss(self, batch: Batch) -> Tensor:
         """The loss of the step's ranks, (): of one for all rows, of one a row, or of several, weighted."""
         if self._row_ranks is not None:
