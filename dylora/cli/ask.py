@@ -6,6 +6,7 @@ from typing import Any
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.rank_spec import parse_ranks
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser
 from dylora.deploy.load import load
 from dylora.deploy.predictor import Predictor
@@ -37,7 +38,7 @@ def ask(arguments: Sequence[str]) -> None:
 
 def build_parser() -> PlainParser:
     """The options of `predict` with `--text`."""
-    parser = PlainParser(prog="dylora predict", description="Ask a trained model about sentences.")
+    parser = PlainParser(prog=typed("predict"), description="Ask a trained model about sentences.")
     add = parser.add_argument
     add("--text", type=str, action="append", default=[], help="A sentence or a prompt; may be repeated.")
     add("--text_pair", type=str, action="append", default=[], help="The second sentence of a pair; one for each text.")

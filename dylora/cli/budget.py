@@ -11,7 +11,7 @@ from typing_extensions import override
 from dylora.adapters.active_rank import rank_state
 from dylora.callbacks.budget import BudgetAdapter
 from dylora.callbacks.cut import CutAdapter
-from dylora.cli.commands import COMMANDS
+from dylora.cli.commands import COMMANDS, typed
 from dylora.cli.lightning_cli import DyLoRACLI, run_cli
 from dylora.cli.run_arguments import completed
 from dylora.deploy.budget_file import Budget, budget_file, write_budget
@@ -45,7 +45,7 @@ class BudgetCLI(DyLoRACLI):
 
     @override
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        kwargs |= {"description": COMMANDS["budget"], "usage": "python -m dylora budget --mean_rank N [options]"}
+        kwargs |= {"description": COMMANDS["budget"], "usage": f"{typed('budget')} --mean_rank N [options]"}
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.add_argument(
             "--mean_rank", type=float | None, default=None, help="Ranks a module in the mean, 1 or more."

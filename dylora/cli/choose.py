@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.rank_curve.evidence import choice_table, choose_from
@@ -17,7 +18,7 @@ from dylora.runs.record import METRICS_FILE
 def build_parser() -> PlainParser:
     """The command's options."""
     text = "Choose the smallest rank that is as good as the best one, as far as the validation examples can tell."
-    parser = PlainParser(prog="dylora choose", description=text)
+    parser = PlainParser(prog=typed("choose"), description=text)
     add = parser.add_argument
     text = f"Folders of runs; the newest under {ROOT}/ by default. Several are training seeds of one configuration."
     add("runs", type=str, nargs="*", metavar="RUN", help=text)

@@ -1,5 +1,8 @@
 """The commands, each in a line."""
 
+import sys
+from pathlib import Path
+
 COMMANDS = {
     "fit": "Train one adapter at sampled ranks, evaluating every rank after each epoch.",
     "validate": "Evaluate any ranks of a trained adapter on the validation split.",
@@ -15,12 +18,22 @@ COMMANDS = {
 }
 
 
+def program() -> str:
+    """The program as the user typed it: `python -m dylora`, or the script that an installation has."""
+    return "dylora" if Path(sys.argv[0]).stem == "dylora" else "python -m dylora"
+
+
+def typed(command: str) -> str:
+    """A command as the user typed it."""
+    return f"{program()} {command}"
+
+
 def overview() -> str:
     """What `python -m dylora --help` says."""
-    lines = ["usage: python -m dylora COMMAND [options]", "", "One low-rank adapter that works at every rank.", ""]
+    lines = [f"usage: {program()} COMMAND [options]", "", "One low-rank adapter that works at every rank.", ""]
     lines += [f"  {name:10}{text}" for name, text in COMMANDS.items()]
     lines += [
         "",
-        "python -m dylora COMMAND --help documents every option; behind --config, --model or --data, those of",
+        f"{program()} COMMAND --help documents every option; behind --config, --model or --data, those of",
     ]
-    return "\n".join([*lines, "what was chosen: python -m dylora fit --config nlg/e2e --help."])
+    return "\n".join([*lines, f"what was chosen: {program()} fit --config nlg/e2e --help."])

@@ -14,6 +14,7 @@ from dylora.adapters.learned_order import STEPS
 from dylora.adapters.sensitivity import Batch
 from dylora.cli.class_messages import readable_of_classes
 from dylora.cli.classes import DATA, load_named
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser, fail
 from dylora.deploy.card import CardFacts, card
 from dylora.deploy.convert import base_model_name, convert
@@ -44,7 +45,7 @@ def build_parser() -> PlainParser:
         "Sort a LoRA of PEFT so that it works at every rank up to its own, without training; "
         "export and dylora.load take the folder."
     )
-    parser = _Parser(prog="dylora convert", description=text)
+    parser = _Parser(prog=typed("convert"), description=text)
     add = parser.add_argument
     add("peft", type=Path, metavar="PEFT_DIR", help="Folder that PEFT's save_pretrained wrote.")
     add("--output", type=Path, required=True, metavar="DIR", help="Folder to write, which must not exist.")

@@ -10,6 +10,7 @@ from dylora.adapters.active_rank import rank_state
 from dylora.adapters.cuts import CUTS, Cut, check_cut
 from dylora.adapters.rank_spec import parse_ranks
 from dylora.adapters.sensitivity import Sensitivities
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser
 from dylora.deploy.budget_file import Budget, read_budget
 from dylora.deploy.export_run import Export, Format, write_all_ranks, write_rank
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def build_parser() -> PlainParser:
     """The command's options."""
     text = "Write a trained adapter at any rank as files of PEFT or transformers, with a model card."
-    parser = PlainParser(prog="dylora export", description=text)
+    parser = PlainParser(prog=typed("export"), description=text)
     add = parser.add_argument
     text = "Folder of a run, one of its checkpoints, or a folder of dylora; the newest run under logs/ if left out."
     add("source", type=str | None, nargs="?", default=None, metavar="RUN", help=text)

@@ -15,7 +15,7 @@ from dylora.adapters.cuts import check_cut
 from dylora.cli.argument_texts import check_yaml_of
 from dylora.cli.classes import DEFAULTS, load_named
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
-from dylora.cli.commands import COMMANDS
+from dylora.cli.commands import COMMANDS, typed
 from dylora.cli.evaluated_folder import entry_of, is_folder, load_folder
 from dylora.cli.evaluation_commands import EvaluationCommands
 from dylora.cli.fit import ProgressBar, as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
@@ -32,6 +32,8 @@ from dylora.processes import process_rank
 from dylora.runs.checkpoints import KEY, check_identity, read_checkpoint
 from dylora.runs.folders import ROOT, discard_run
 from dylora.whole_files import check_writable
+
+PRINT = "--print_config"
 
 
 def run_trainer_command(arguments: Sequence[str]) -> None:
@@ -100,7 +102,7 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
                 seed_everything_default=10,
                 parser_class=Parser,
                 parser_kwargs={
-                    name: {"description": COMMANDS[name], "usage": f"python -m dylora {name} [options]"}
+                    name: {"description": COMMANDS[name], "usage": f"{typed(name)} [options]"}
                     for name in self.subcommands()
                 },
                 args=list(arguments),
@@ -150,7 +152,10 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the completed arguments; Lightning would warn that they are not those of the process."""
-        self.config = parser.parse_args(args)
+        own = self._parser(self._command)
+        assert isinstance(own, Parser)
+        own.is_brief = PRINT in args
+        self.config = parser.parse_args([PRINT if each == f"{PRINT}=all" else each for each in args])
         check_parsed(self.config.subcommand, self.config[self.config.subcommand])
 
     def _parse_ckpt_path(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.report.against import against_table
@@ -27,7 +28,7 @@ from dylora.runs.folders import ROOT
 def build_parser() -> PlainParser:
     """The command's options."""
     text = "Tables and pictures of the runs of sweeps: means over the seeds beside the paper's figures."
-    parser = PlainParser(prog="dylora report", description=text)
+    parser = PlainParser(prog=typed("report"), description=text)
     add = parser.add_argument
     add("folders", type=str, nargs="*", metavar="FOLDER", help=f"Folders to search for runs; {ROOT}/ by default.")
     text = "Table of the paper to fill: " + ", ".join(TABLES) + ". Runs made for another table are left out if any fit."

@@ -7,7 +7,7 @@ from dylora.errors import InputError
 from dylora.runs.folders import ADAPTER_FILE, CHECKPOINTS, CONFIG, ROOT, checkpoint_of, newest_run
 
 EVALUATIONS = ("validate", "test", "predict")
-_NEEDS_NO_RUN = {"-h", "--help", "--print_config"}
+_NEEDS_NO_RUN = {"-h", "--help", "--help_all", "--print_config"}
 
 
 def completed(arguments: Sequence[str]) -> tuple[list[str], str]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import jsonargparse
 
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser
 from dylora.data.sources.e2e import Form
 from dylora.data.sources.score_files import read_hypotheses, read_references
@@ -47,4 +48,4 @@ def score_files(arguments: Sequence[str]) -> None:
         arguments: What follows `score` on the command line.
     """
     given = list(arguments)
-    jsonargparse.auto_cli(score, args=given, as_positional=False, parser_class=PlainParser, prog="dylora score")
+    jsonargparse.auto_cli(score, args=given, as_positional=False, parser_class=PlainParser, prog=typed("score"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dylora.adapters.cuts import CUTS
+from dylora.cli.commands import typed
 from dylora.cli.plain_parser import PlainParser
 from dylora.errors import InputError
 from dylora.report.printed import TABLES
@@ -33,7 +34,7 @@ EngineName = Literal["local", "slurm", "ray"]
 
 def build_parser() -> PlainParser:
     """The command's options."""
-    parser = PlainParser(prog="dylora sweep", description="Run an experiment: systems x tasks x seeds, from one file.")
+    parser = PlainParser(prog=typed("sweep"), description="Run an experiment: systems x tasks x seeds, from one file.")
     add = parser.add_argument
     add("file", type=str, metavar="FILE", help="Sweep file, or the name of one that comes with dylora, such as table2.")
     add("--preset", type=str | None, default=None, help="Size of the experiment that the file names, such as small.")
@@ -104,7 +105,7 @@ def resolve_options(runs: Sequence[Run], main: Main, path: str) -> list[Run]:
     for run in runs:
         if (run.system, run.task) in found:
             continue
-        status, text, message = _carried_out([*run.command, "--print_config"], main)
+        status, text, message = _carried_out([*run.command, "--print_config=all"], main)
         where = f"{path}: system {run.system}, task {run.task}"
         if status:
             raise InputError(where, "options that fit takes", message, "correct the file or --set")
