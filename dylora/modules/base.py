@@ -152,7 +152,8 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
     def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
         """The names of all buffers, and of parameters that are spread over the processes.
 
-        Torch (2.8 to 2.13) leaves them alone then. It would broadcast buffers before every forward, which hangs where processes have unequal shards to evaluate.
+        Torch (2.8 to 2.13) leaves them alone then. It would broadcast buffers before every forward, which hangs where
+        processes have unequal shards to evaluate.
         """
         from torch.distributed.tensor import DTensor  # loads a part of torch that one process does without
 
