@@ -1,6 +1,5 @@
 """Optimizers and schedule: torch's AdamW, Algorithm 1 to the bit, and a linear warm-up."""
 
-import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal, cast, overload
@@ -11,6 +10,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from dylora.adapters.factors import LowRankFactors
+from dylora.adapters.row_blocks import RowBlock, blocks_of
 from dylora.errors import InputError
 
 OptimizerName = Literal["adamw", "row_exact_adamw"]
@@ -64,6 +64,7 @@ class RowExactAdamW(Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "rank_dim": None}
         super().__init__(params, defaults)
         self._updated_rows = updated_rows
+        self._blocks: dict[int, list[RowBlock]] = {}  # by the place of the group
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -84,35 +85,33 @@ class RowExactAdamW(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         rows = self._updated_rows()
-        for group in self.param_groups:
+        for number, group in enumerate(self.param_groups):
             if parameters := [parameter for parameter in group["params"] if parameter.grad is not None]:
-                self._update(parameters, group, rows if group["rank_dim"] is not None else slice(None))
+                for parameter in parameters:
+                    self._begin(parameter, group["rank_dim"])
+                if group["rank_dim"] is None:
+                    _adamw(parameters, [self.state[parameter] for parameter in parameters], group)
+                else:
+                    for block in self._blocks_with(parameters, number):
+                        block.update(rows, group)
         return loss
 
-    def _update(self, parameters: list[Tensor], group: dict[str, Any], rows: slice) -> None:
-        """The update of `torch.optim.AdamW`, on views of the rows that take part."""
-        dim = group["rank_dim"]
-        states = [self._begun(parameter, dim) for parameter in parameters]
-        steps = [state["step"][rows] for state in states]
-        torch._foreach_add_(steps, 1.0)
-        _adamw(
-            [_rows(parameter, dim, rows) for parameter in parameters],
-            [_rows(cast(Tensor, parameter.grad), dim, rows) for parameter in parameters],
-            [_rows(state["exp_avg"], dim, rows) for state in states],
-            [_rows(state["exp_avg_sq"], dim, rows) for state in states],
-            steps,
-            group,
-        )
-
-    def _begun(self, parameter: Tensor, dim: int | None) -> dict[str, Tensor]:
-        """What is kept of a parameter."""
+    def _begin(self, parameter: Tensor, dim: int | None) -> None:
+        """Make what is kept of a parameter, at its first update."""
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
             # One counter a row; plain parameters have a single one.
             state["step"] = torch.zeros(1 if dim is None else parameter.shape[dim], dtype=torch.float64)
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
-        return state
+
+    def _blocks_with(self, parameters: list[Tensor], group: int) -> list[RowBlock]:
+        """The blocks of just these parameters of a group: those of the last step, if nothing has changed since."""
+        blocks = self._blocks.get(group, [])
+        held = {id(parameter) for block in blocks if block.holds(self.state) for parameter in block.parameters}
+        if held != {id(parameter) for parameter in parameters}:
+            blocks = self._blocks[group] = blocks_of(parameters, self.param_groups[group]["rank_dim"], self.state)
+        return blocks
 
 
 def linear_warmup(
@@ -169,53 +168,19 @@ def _warmed_up(step: int, warmup: int, total: int) -> float:
     return max(0.0, (total - step) / max(1, total - warmup))
 
 
-def _rows(tensor: Tensor, dim: int | None, rows: slice) -> Tensor:
-    if dim is None:
-        return tensor
-    return tensor[rows] if dim == 0 else tensor[:, rows]
-
-
-def _adamw(
-    parameters: list[Tensor],
-    grads: list[Tensor],
-    exp_avgs: list[Tensor],
-    exp_avg_sqs: list[Tensor],
-    steps: list[Tensor],
-    group: dict[str, Any],
-) -> None:
-    """One AdamW update of all parameters in place, with a step count for each row; the order of operations is torch's.
-
-    A row, or several with the same count, is a tensor of its own where counts matter: its two factors are numbers then,
-    and the update takes as many passes over the tensors as torch's.
-    """
+def _adamw(parameters: list[Tensor], states: list[dict[str, Tensor]], group: dict[str, Any]) -> None:
+    """One AdamW update of whole parameters in place; the order of operations is torch's."""
     beta1, beta2 = group["betas"]
+    grads = [cast(Tensor, parameter.grad) for parameter in parameters]
+    exp_avgs, exp_avg_sqs, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+    torch._foreach_add_(steps, 1.0)
     torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
     torch._foreach_mul_(exp_avg_sqs, beta2)
     torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
     denominators = list(torch._foreach_sqrt(exp_avg_sqs))
     if group["weight_decay"]:
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-    counts = [_runs(counters.tolist()) for counters in steps]
-    values = [value for runs in counts for value, _ in runs]
-    p, m, v = (_pieces(whole, counts, group["rank_dim"]) for whole in (parameters, exp_avgs, denominators))
-    torch._foreach_div_(v, [(1 - beta2**value) ** 0.5 for value in values])
-    torch._foreach_add_(v, group["eps"])
-    torch._foreach_addcdiv_(p, m, v, [-group["lr"] / (1 - beta1**value) for value in values])
-
-
-def _runs(counts: list[float]) -> list[tuple[float, int]]:
-    """Consecutive equal counts, and how many there are of each.
-
-    >>> _runs([3.0, 3.0, 2.0])
-    [(3.0, 2), (2.0, 1)]
-    """
-    return [(value, len(list(same))) for value, same in itertools.groupby(counts)]
-
-
-def _pieces(tensors: list[Tensor], counts: list[list[tuple[float, int]]], dim: int | None) -> list[Tensor]:
-    """The parts of tensors whose rows have the same count."""
-    if dim is None:
-        return tensors
-    sizes = [[length for _, length in runs] for runs in counts]
-    parts = (tensor.split_with_sizes(lengths, dim) for tensor, lengths in zip(tensors, sizes, strict=True))
-    return [piece for pieces in parts for piece in pieces]
+    counts = [step.item() for step in steps]
+    torch._foreach_div_(denominators, [(1 - beta2**n) ** 0.5 for n in counts])
+    torch._foreach_add_(denominators, group["eps"])
+    torch._foreach_addcdiv_(parameters, exp_avgs, denominators, [-group["lr"] / (1 - beta1**n) for n in counts])

@@ -174,9 +174,36 @@ def test_training_only_higher_frozen_rows_leaves_the_lower_ranks_alone():
     assert torch.equal(net(x), before)
 
 
+@each_mode
+def test_factors_that_miss_steps_count_their_own(frozen):
+    """A layer that a forward leaves out has no gradient; its rows and their moments wait."""
+    net = network()
+    optimizer, per_row = row_exact(net), oracles(net)
+    for step, rank in enumerate(random_ranks()):
+        backward(net, step, rank, frozen)
+        for number, (factors, oracle) in enumerate(zip(factors_of(net), per_row, strict=True)):
+            if step % (number + 2) == number:
+                factors.lora_A.grad = factors.lora_B.grad = None
+            else:
+                oracle.step(factors.lora_A.grad, factors.lora_B.grad, rank, frozen)
+        optimizer.step()
+        for factors, oracle in zip(factors_of(net), per_row, strict=True):
+            assert torch.equal(factors.lora_A, oracle.A)
+            assert torch.equal(factors.lora_B, oracle.B)
+
+
+def test_the_moments_of_factors_updated_together_lie_together():
+    net = network()
+    optimizer = row_exact(net)
+    train(net, optimizer, range(3), False, [2, 4, 1])
+    places = {optimizer.state[f.lora_B]["exp_avg"].untyped_storage().data_ptr() for f in factors_of(net)}
+    assert len(places) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_it_is_torchs_adamw_to_the_bit_when_every_row_trains_at_every_step(weight_decay):
-    ours, theirs = network(), network()
+def test_it_is_torchs_adamw_to_the_bit_when_every_row_trains_at_every_step(weight_decay, dtype):
+    ours, theirs = network(dtype), network(dtype)
     torchs = AdamW(parameter_groups(theirs, weight_decay), lr=SETTINGS["lr"], betas=SETTINGS["betas"], foreach=False)
     exact = row_exact(ours, weight_decay)
     for optimizer, net in ((exact, ours), (torchs, theirs)):
