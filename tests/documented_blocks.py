@@ -209,6 +209,10 @@ BLOCKS: dict[str, list[tuple[str, str]]] = {
             "python -m dylora fit --config configs/rte.yaml --config",
             like("test_configs.py::test_the_v100_overlay_is_parsed"),
         ),
+        (
+            "python -m dylora fit --config configs/nlg/demo.yaml --model.backbone_dtype",
+            like("backbones/test_dtype.py::test_a_run_in_bf16_is_validated_exported_and_loaded_in_bf16_again"),
+        ),
         ("python -c", "not run: asks the GPU that is there"),
         ("import torch", like("adapters/test_adapt.py::test_what_was_trained_can_be_put_into_a_fresh_model")),
     ],

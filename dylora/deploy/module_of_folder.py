@@ -71,7 +71,8 @@ def put_folder_into(module: EveryRankModule, folder: Path) -> None:
     if width is not None and own != width:
         fix = "choose data with as many classes; one output is a score"
         raise InputError("--data", f"data for a head with {width} outputs", f"data for one with {own}", fix)
-    _cast_backbone(module.model, record.dtype)
+    if str(module.model.dtype) != f"torch.{record.dtype}":
+        _cast_backbone(module.model, record.dtype)
     put_into(module.model, state, record)
 
 

@@ -188,6 +188,7 @@ def test_a_run_in_bf16_is_validated_exported_and_loaded_in_bf16_again(kind, prec
     options = [] if kind == "sentences" else ["--model", "GenerationModule", "--data", "RestaurantTextDataModule"]
     options += ["--data.generate_examples", "0"] if kind == "text" else []
     options += ["--model.backbone_dtype", "bf16", "--trainer.precision", precision]
+    options += ["--model.gradient_checkpointing", "true"]
     main(["fit", *options, *RUN])
     (config,) = tmp_path.glob("logs/**/config.yaml")
     run = config.parent
