@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["optimizer"])
+@pytest.mark.parametrize("name", ["data", "optimizer"])
 def test_each_ends_with_its_ratio(name, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", [f"{name}.py", "--quick"])
     importlib.import_module(name).main()
