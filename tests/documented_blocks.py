@@ -85,6 +85,7 @@ BLOCKS: dict[str, list[tuple[str, str]]] = {
         ("data:", FORM),
         ('python -c "', like("cli/test_own_text.py::test_a_task_of_glue_given_as_an_own_file_has_its_figures")),
         ("python -m dylora fit --data Text", NETWORK),
+        ("du -sh ~/.cache/dylora", "not run: deletes what runs of others on the machine have kept"),
         (
             "python -m dylora fit --config configs/demo.yaml",
             like("cli/test_documented_commands.py::test_fit_takes_the_options"),

@@ -1,5 +1,6 @@
 """What all data modules share: their options, rows that are made once and kept, loaders that can go on, processes."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -16,9 +17,11 @@ from typing_extensions import override
 
 from dylora.backbones.tokenizers import tokenizer_digest, tokenizer_for
 from dylora.data.batching import EvaluationSampler, alike_in_batches, train_sampler
-from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED, cached, default_cache_dir
+from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED, cached
+from dylora.data.cache_folders import DEFAULT_GIGABYTES, RowCache, default_cache_dir
+from dylora.data.progress import Counted, counted
 from dylora.data.resumable import ResumableLoader
-from dylora.errors import check_at_least
+from dylora.errors import InputError, check_at_least
 
 if TYPE_CHECKING:
     from datasets import Dataset  # type: ignore[import-untyped]
@@ -227,6 +230,8 @@ class CachedDataModule(LoaderDataModule):
             the backbone applies if it is lower.
         num_workers: Processes that load batches; 0 loads them in the main process.
         cache_dir: Folder for the tokenised data; null means ~/.cache/dylora (or $XDG_CACHE_HOME/dylora).
+        cache_size: How large the tokenised data there may grow, in GB (10^9 bytes), 0 or more. Beyond it, what was not
+            used for longest is removed; what a run is using stays.
         seed: Seed of the order of the training rows.
 
     Attributes:
@@ -244,12 +249,15 @@ class CachedDataModule(LoaderDataModule):
         max_length: int = 512,
         num_workers: int = 0,
         cache_dir: str | None = None,
+        cache_size: float = DEFAULT_GIGABYTES,
         seed: int = 10,
     ) -> None:
         super().__init__(train_batch_size, eval_batch_size, num_workers, seed)
         self._backbone = backbone
         self._max_length = max_length
-        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        if not 0 <= cache_size < math.inf:
+            raise InputError("data.cache_size", "a number of GB, 0 or more", cache_size, "10 is the default")
+        self._cache = RowCache(Path(cache_dir).expanduser() if cache_dir else default_cache_dir(), cache_size)
         self._made: dict[Part, Dataset] = {}
 
     @property
@@ -264,6 +272,12 @@ class CachedDataModule(LoaderDataModule):
     @abstractmethod
     def make_rows(self, part: Part) -> "Dataset":
         """The rows of a part, with `index`, `length` (tokens) and `truncated`; called if the cache lacks them."""
+
+    def counted(self, part: Part) -> Counted:
+        """Bars over the rows of a part that are tokenised: where the trainer has its own, else on a terminal."""
+        return counted(
+            f"{self.name} {part}", None if self.trainer is None else bool(self.trainer.progress_bar_callback)
+        )
 
     def report(self, part: Part) -> None:
         """Tell what was cut or left out of a part, when it is first read."""
@@ -322,7 +336,14 @@ class CachedDataModule(LoaderDataModule):
                 self.report(part)
 
     def _cached(self, part: Part) -> "Dataset":
-        return cached(f"{self.name}-{part}", self.cache_key(part), lambda: self.make_rows(part), self._cache_dir)
+        about: dict[str, str | int] = {
+            "data": self.name,
+            "split": part.split,
+            "tokenizer": self._backbone,
+            **self.input_limits,
+        }
+        key = self.cache_key(part)
+        return cached(f"{self.name}-{part}", key, lambda: self.make_rows(part), self._cache, about)
 
     @override
     def calibration_dataloader(self, examples: int) -> DataLoader[Any]:

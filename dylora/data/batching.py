@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch.utils.data import DistributedSampler
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from dylora.data.completion import IGNORED
 from dylora.errors import InputError
+
+Side = Literal["left", "right"]
 
 if TYPE_CHECKING:
     from transformers.trainer_pt_utils import DistributedLengthGroupedSampler
@@ -86,16 +89,24 @@ class EvaluationSampler(DistributedSampler[Any]):
 class Collator:
     """Rows of sentences to a batch of tensors, padded to its longest row.
 
+    It gives what `tokenizer.pad` does, which looks at every number by itself.
+
     Args:
-        tokenizer: Gives the padding token and its side.
+        tokenizer: Gives what each kind of lists is padded with, and the side.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._pad = DataCollatorWithPadding(tokenizer)
+        self._side: Side = "left" if tokenizer.padding_side == "left" else "right"
+        self._fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Batch of tensors under the rows' keys: (B, T) for lists of tokens, (B,) for numbers."""
-        return dict(self._pad(rows))
+        batch = {}
+        for name, first in rows[0].items():
+            values = [row[name] for row in rows]
+            is_list = isinstance(first, list)
+            batch[name] = padded(values, self._fill.get(name, 0), self._side) if is_list else torch.tensor(values)
+        return batch
 
 
 class CompletionCollator:
@@ -106,7 +117,7 @@ class CompletionCollator:
         side: Side that is filled: `left` where the model goes on writing at the end of the row, else `right`.
     """
 
-    def __init__(self, pad_id: int, side: Literal["left", "right"]) -> None:
+    def __init__(self, pad_id: int, side: Side) -> None:
         self._pad_id = pad_id
         self._side = side
 
@@ -120,20 +131,29 @@ class CompletionCollator:
         """
         inputs = [row["input_ids"] for row in rows]
         batch = {
-            "input_ids": self._filled(inputs, self._pad_id),
-            "attention_mask": self._filled([[1] * len(ids) for ids in inputs], 0),
-            "index": torch.tensor([row["index"] for row in rows]),
+            "input_ids": padded(inputs, self._pad_id, self._side),
+            "attention_mask": padded([[1] * len(ids) for ids in inputs], 0, self._side),
         }
-        if "labels" in rows[0]:
-            batch["labels"] = self._filled([row["labels"] for row in rows], IGNORED)
-        if "rank" in rows[0]:
-            batch["rank"] = torch.tensor([row["rank"] for row in rows])
-        if "position_ids" in rows[0]:
-            batch["position_ids"] = self._filled([row["position_ids"] for row in rows], 0)
+        for name, fill in (("labels", IGNORED), ("position_ids", 0)):
+            if name in rows[0]:
+                batch[name] = padded([row[name] for row in rows], fill, self._side)
+        for name in ("index", "rank"):
+            if name in rows[0]:
+                batch[name] = torch.tensor([row[name] for row in rows])
         return batch
 
-    def _filled(self, rows: Sequence[list[int]], value: int) -> torch.Tensor:
-        width = max(map(len, rows))
-        if self._side == "left":
-            return torch.tensor([[value] * (width - len(row)) + row for row in rows])
-        return torch.tensor([row + [value] * (width - len(row)) for row in rows])
+
+def padded(rows: Sequence[Sequence[int]], fill: int, side: Side) -> torch.Tensor:
+    """Rows of numbers as one tensor (B, T), filled up to the longest.
+
+    A row is copied into an array at once; `torch.tensor` of lists looks at each number by itself.
+
+    >>> padded([[1, 2], [3]], 0, "left")
+    tensor([[1, 2],
+            [0, 3]])
+    """
+    width = max(map(len, rows))
+    found = np.full((len(rows), width), fill, dtype=np.int64)
+    for place, row in enumerate(rows):
+        found[place, slice(width - len(row), width) if side == "left" else slice(len(row))] = row
+    return torch.from_numpy(found)

@@ -14,6 +14,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.completion import IGNORED, Limits, Row
+from dylora.data.progress import Counted, silent, slices
 from dylora.errors import InputError
 
 TrainOn = Literal["completion", "all_assistant_turns"]
@@ -104,9 +105,11 @@ class ChatEncoder:
     Args:
         template: The model's chat template.
         limits: Where rows are cut: the row, and of it what stands before the last answer.
+        open_bar: Opens a bar over the conversations.
     """
 
-    def __init__(self, template: ChatTemplate, limits: Limits) -> None:
+    def __init__(self, template: ChatTemplate, limits: Limits, open_bar: Counted = silent) -> None:
+        self._open_bar = open_bar
         self._template = template
         self._tokenizer = template.tokenizer
         self._limits = limits
@@ -115,13 +118,17 @@ class ChatEncoder:
     def end_ids(self) -> tuple[int, ...]:
         """The tokens that end an answer: the tokenizer's end token, and the one that the template puts there."""
         messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-        ids, _, _ = self._labelled(*self._template.answers(messages, "the chat template", "completion"))
+        answers = self._template.answers(messages, "the chat template", "completion")
+        [(ids, _, _)] = self._labelled([answers])
         return tuple(dict.fromkeys((cast(int, self._tokenizer.eos_token_id), ids[-1])))
 
     def prompts(self, prompts: Sequence[str]) -> list[Row]:
         """One row a prompt, as the template writes it, to generate from."""
-        encoded = [self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in prompts]
-        return [self._cut(ids, [], len(ids)) for ids in encoded]
+        found = []
+        for piece in slices(len(prompts), self._open_bar):
+            encoded = self._tokenizer(list(prompts[piece]), add_special_tokens=False, verbose=False)
+            found += [self._cut(ids, [], len(ids)) for ids in encoded["input_ids"]]
+        return found
 
     def rows(self, conversations: Sequence[tuple[str, list[Span]]]) -> list[Row]:
         """One row a conversation up to the end of its last answer, to train on.
@@ -129,14 +136,22 @@ class ChatEncoder:
         Args:
             conversations: Text and answers, as `ChatTemplate.answers` gives them.
         """
-        return [self._cut(*self._labelled(text, spans)) for text, spans in conversations]
+        found = []
+        for piece in slices(len(conversations), self._open_bar):
+            found += [self._cut(*labelled) for labelled in self._labelled(conversations[piece])]
+        return found
 
-    def _labelled(self, text: str, spans: list[Span]) -> tuple[list[int], list[int], int]:
-        """Ids, labels, and the number of tokens before the last answer."""
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        starts = [start for start, _ in encoded["offset_mapping"]]
+    def _labelled(self, conversations: Sequence[tuple[str, list[Span]]]) -> list[tuple[list[int], list[int], int]]:
+        """Ids, labels, and the number of tokens before the last answer, of each conversation."""
+        texts = [text for text, _ in conversations]
+        encoded = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        each = zip(encoded["input_ids"], encoded["offset_mapping"], conversations, strict=True)
+        return [self._labels(ids, offsets, spans) for ids, offsets, (_, spans) in each]
+
+    def _labels(self, ids: list[int], offsets: list[Span], spans: list[Span]) -> tuple[list[int], list[int], int]:
+        starts = [start for start, _ in offsets]
         size = sum(start < spans[-1][1] for start in starts)
-        ids: list[int] = encoded["input_ids"][:size]
+        ids = ids[:size]
         counted = [any(first <= start < end for first, end in spans) for start in starts[:size]]
         labels = [token if counts else IGNORED for token, counts in zip(ids, counted, strict=True)]
         if ids[-1] not in self._special:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.cache import CUT_TEXT, LENGTH, TRUNCATED
+from dylora.data.progress import Counted, silent, slices
 from dylora.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,9 +108,17 @@ class CompletionEncoder:
         tokenizer: The backbone's tokenizer.
         is_encoder_decoder: Whether source and text go into the model separately.
         limits: Where rows are cut.
+        open_bar: Opens a bar over the texts.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, is_encoder_decoder: bool, limits: Limits) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        is_encoder_decoder: bool,
+        limits: Limits,
+        open_bar: Counted = silent,
+    ) -> None:
+        self._open_bar = open_bar
         self._tokenizer = tokenizer
         self._is_encoder_decoder = is_encoder_decoder
         self._limits = limits
@@ -139,16 +148,16 @@ class CompletionEncoder:
 
     def _ids(self, texts: Sequence[str], are_texts: bool = False) -> list[list[int]]:
         """Token ids; the special tokens around them are an encoder-decoder tokenizer's own business."""
-        if not texts:
-            return []
-        if self._is_encoder_decoder:
-            encoded = self._tokenizer(**{"text_target" if are_texts else "text": list(texts)}, verbose=False)
-        else:
-            space = self._space if are_texts else ""
-            spaced = [space + text for text in texts]
-            encoded = self._tokenizer(spaced, add_special_tokens=False, verbose=False)
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+        found: list[list[int]] = []
+        for piece in slices(len(texts), self._open_bar):
+            if self._is_encoder_decoder:
+                encoded = self._tokenizer(**{"text_target" if are_texts else "text": list(texts[piece])}, verbose=False)
+            else:
+                space = self._space if are_texts else ""
+                spaced = [space + text for text in texts[piece]]
+                encoded = self._tokenizer(spaced, add_special_tokens=False, verbose=False)
+            found += encoded["input_ids"]
+        return found
 
     def _prompt_row(self, ids: list[int]) -> Row:
         room = self._limits.prompt - len(self._begin) - 1

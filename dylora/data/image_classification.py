@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from dylora.backbones.processors import processor_for
 from dylora.data.base import Collate, LoaderDataModule, Part
-from dylora.data.cache import default_cache_dir
+from dylora.data.cache_folders import default_cache_dir
 from dylora.data.images import Augmentation, EpochSampler, ImageCollator, ImageRows
 from dylora.data.sources.holdout import Holdout, held_out_rows
 from dylora.data.sources.hub_table import HubSet

@@ -13,6 +13,7 @@ from dylora.data.base import Part
 from dylora.data.chat import ChatEncoder, ChatTemplate, TrainOn
 from dylora.data.completion import CompletionEncoder, Row, completion_rows
 from dylora.data.packing import packed_rows
+from dylora.data.progress import Counted, silent
 from dylora.data.sources.hub_table import HubSet
 from dylora.data.sources.prompt_source import PromptSource
 from dylora.data.sources.prompts import Example, MessagesReader, TemplateReader
@@ -98,7 +99,7 @@ class PromptDataModule(TableToTextDataModule):
     def end_ids(self) -> tuple[int, ...]:
         """The tokens that end a completion, the tokenizer's end token first; an empty line ends none."""
         if self._is_chat:
-            return self._chat_encoder.end_ids
+            return self._chat_encoder().end_ids
         assert isinstance(self.tokenizer.eos_token_id, int)
         return (self.tokenizer.eos_token_id,)
 
@@ -107,9 +108,8 @@ class PromptDataModule(TableToTextDataModule):
         self._refuse_encoder_decoder("data.messages")
         return ChatTemplate(self.tokenizer, self._backbone)
 
-    @cached_property
-    def _chat_encoder(self) -> ChatEncoder:
-        return ChatEncoder(self._template, self.limits)
+    def _chat_encoder(self, open_bar: Counted = silent) -> ChatEncoder:
+        return ChatEncoder(self._template, self.limits, open_bar)
 
     def _rendered(self, messages: Any, where: str) -> str:  # noqa: ANN401
         return self._template.prompt(messages, where)
@@ -137,26 +137,26 @@ class PromptDataModule(TableToTextDataModule):
         """
         if part.form != PAIRS:
             items = self.items(part.split)
-            encoder = self._chat_encoder if self._is_chat else self._text_encoder
+            encoder = self._chat_encoder(self.counted(part)) if self._is_chat else self._text_encoder(part)
             made = completion_rows(encoder.prompts([item.source for item in items]))
             own = [item.rank for item in items]
             return made if None in own else made.add_column(RANK, own)
-        rows = self._rows(self._examples.examples(part.split))
+        rows = self._rows(part)
         if not self._is_packed(part):
             return completion_rows(rows)
         self._refuse_encoder_decoder("data.packing")
         return packed_rows(rows, self.limits.row)
 
-    @property
-    def _text_encoder(self) -> CompletionEncoder:
-        return CompletionEncoder(self.tokenizer, self.is_encoder_decoder, self.limits)
+    def _text_encoder(self, part: Part) -> CompletionEncoder:
+        return CompletionEncoder(self.tokenizer, self.is_encoder_decoder, self.limits, self.counted(part))
 
-    def _rows(self, examples: list[Example]) -> list[Row]:
+    def _rows(self, part: Part) -> list[Row]:
+        examples = self._examples.examples(part.split)
         if self._is_chat:
             answers = (self._template.answers(example.messages, example.where, self._train_on) for example in examples)
-            rows = self._chat_encoder.rows(list(answers))
+            rows = self._chat_encoder(self.counted(part)).rows(list(answers))
         else:
-            rows = self._text_encoder.pairs([(example.prompt, example.completion or "") for example in examples])
+            rows = self._text_encoder(part).pairs([(example.prompt, example.completion or "") for example in examples])
         for example, row in zip(examples, rows, strict=True):
             if row.cut_text:
                 self._refuse_long(example)

@@ -54,7 +54,8 @@ class SentenceTaskDataModule(CachedDataModule):
     @override
     def make_rows(self, part: Part) -> "Dataset":
         """The split's rows, tokenised."""
-        return sentence_rows(self.source.rows(part.split), self.text_fields, self.tokenizer, self._limit)
+        rows = self.source.rows(part.split)
+        return sentence_rows(rows, self.text_fields, self.tokenizer, self._limit, self.counted(part))
 
     @override
     def described(self, split: str, indices: Sequence[int]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedTokenizerBase
 
 from dylora.data.cache import LENGTH, TRUNCATED
+from dylora.data.progress import ROWS_AT_ONCE, Counted, silent
 from dylora.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def token_limit(tokenizer: PreTrainedTokenizerBase, max_length: int, sentences: 
 
 
 def sentence_rows(
-    rows: "Dataset", text_fields: Sequence[str], tokenizer: PreTrainedTokenizerBase, limit: int
+    rows: "Dataset",
+    text_fields: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    limit: int,
+    open_bar: Counted = silent,
 ) -> "Dataset":
     """Rows with their text columns replaced by the tokenizer's, `length` (number of tokens) and `truncated`.
 
@@ -40,6 +45,7 @@ def sentence_rows(
         text_fields: The one or two columns to tokenise; of two, the longer sentence is cut first.
         tokenizer: The backbone's tokenizer.
         limit: Number of tokens at which a row is cut.
+        open_bar: Opens a bar over the rows.
     """
 
     def encode(batch: dict[str, list[str]]) -> dict[str, Any]:
@@ -48,9 +54,15 @@ def sentence_rows(
         truncated = [len(ids) > limit for ids in encoded["input_ids"]]
         if any(truncated):
             encoded = tokenizer(*texts, padding=False, truncation=True, max_length=limit)
+        advance(len(truncated))
         return {**encoded, LENGTH: [len(ids) for ids in encoded["input_ids"]], TRUNCATED: truncated}
 
-    # In memory and with any fingerprint, since the result is stored under a key of this package.
-    return rows.map(
-        encode, batched=True, remove_columns=list(text_fields), keep_in_memory=True, new_fingerprint="0" * 16
-    )
+    with open_bar(len(rows)) as advance:
+        return rows.map(
+            encode,
+            batched=True,
+            batch_size=ROWS_AT_ONCE,
+            remove_columns=list(text_fields),
+            keep_in_memory=True,
+            new_fingerprint="0" * 16,  # Any will do, since the result is stored under a key of this package.
+        )

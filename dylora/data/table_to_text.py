@@ -190,7 +190,7 @@ class TableToTextDataModule(CachedDataModule):
     @override
     def make_rows(self, part: Part) -> Dataset:
         """The pairs of a split, or the prompts of its items, as token ids."""
-        encoder = CompletionEncoder(self.tokenizer, self.is_encoder_decoder, self.limits)
+        encoder = CompletionEncoder(self.tokenizer, self.is_encoder_decoder, self.limits, self.counted(part))
         if part.form == PAIRS:
             return completion_rows(encoder.pairs(pairs(self._read(part.split))))
         return completion_rows(encoder.prompts([item.source for item in self.items(part.split)]))

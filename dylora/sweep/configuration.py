@@ -10,6 +10,7 @@ _DECIDE_NOTHING = {
     "ckpt_path",
     "config",
     "data.cache_dir",
+    "data.cache_size",
     "data.eval_batch_size",
     "data.num_workers",
     "data.predict_split",

@@ -82,9 +82,9 @@ def test_preparation_makes_what_its_stage_needs_and_setup_reads_it(make, tmp_pat
     second.setup("fit")
     assert second.made == ["train"]
     assert sorted(path.name.rpartition("-")[0] for path in tmp_path.iterdir()) == [
-        "numbers-train",
-        "numbers-validation-long",
-        "numbers-validation-short",
+        "numbers-train-v1",
+        "numbers-validation-long-v1",
+        "numbers-validation-short-v1",
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import DistributedSampler
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
 from dylora.data.batching import Collator, CompletionCollator, EvaluationSampler, train_sampler
 from dylora.errors import InputError
@@ -117,6 +117,21 @@ def test_batches_are_padded_to_their_longest_row(word_tokenizer):
     assert batch["labels"].tolist() == [1, 0]
     assert batch["index"].tolist() == [8, 2]
     assert batch["labels"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("labels", [[1, 0, 1], [3.8, 0.0, 5.0]])
+def test_batches_are_those_of_the_tokenizer_itself(word_tokenizer, side, labels):
+    tokenizer = AutoTokenizer.from_pretrained(word_tokenizer, padding_side=side, pad_token_type_id=7)
+    rows = []
+    for place, length in enumerate((3, 9, 1)):
+        ids = {"input_ids": list(range(2, 2 + length)), "attention_mask": [1] * length, "token_type_ids": [1] * length}
+        rows.append({**ids, "labels": labels[place], "index": place})
+    expected = DataCollatorWithPadding(tokenizer)(rows)
+    found = Collator(tokenizer)(rows)
+    assert list(found) == list(expected)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
 
 
 def test_scores_become_float_labels(word_tokenizer):

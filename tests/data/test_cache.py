@@ -1,5 +1,6 @@
 """Rows made once, and a cache that never gives what was not asked for."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from datasets import Dataset, are_progress_bars_disabled
 
 from dylora.data import cache
-from dylora.data.cache import cached, default_cache_dir
+from dylora.data.cache import cached
+from dylora.data.cache_folders import RowCache, default_cache_dir
 from dylora.errors import InputError
 
 ROWS = {
@@ -29,7 +31,7 @@ class Maker:
 
 
 def fetch(cache_dir, make=None, parts=("a", "b"), name="rte-train"):
-    return cached(name, parts, make or Maker(), cache_dir)
+    return cached(name, parts, make or Maker(), RowCache(cache_dir), {"tokenizer": "builtin/roberta"})
 
 
 def test_the_rows_come_back_as_they_were_made(tmp_path):
@@ -56,7 +58,50 @@ def test_other_parts_another_name_or_another_version_are_made_anew(tmp_path, mon
     assert len(list(tmp_path.iterdir())) == 4
 
 
-@pytest.mark.parametrize("damage", ["truncated", "no state", "no json", "empty folder", "other columns"])
+def _flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("pattern", ["*.arrow", "state.json", "dataset_info.json"])
+def test_one_flipped_bit_in_any_file_makes_the_rows_anew(tmp_path, pattern, place):
+    expected = fetch(tmp_path).to_dict()
+    (file,) = tmp_path.glob(f"*/{pattern}")
+    _flip(file, int(place * file.stat().st_size))
+    maker = Maker()
+    assert fetch(tmp_path, maker).to_dict() == expected
+    assert maker.calls == 1
+    fetch(tmp_path, maker)
+    assert maker.calls == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": {}}', '{"sha256": []}', "\x00" * 80])
+def test_rows_without_a_proper_list_of_files_are_made_anew(tmp_path, content):
+    fetch(tmp_path)
+    (file,) = tmp_path.glob("*/contents.json")
+    file.write_text(content)
+    maker = Maker()
+    assert fetch(tmp_path, maker).to_dict() == ROWS
+    assert maker.calls == 1
+
+
+def test_a_folder_says_what_it_holds(tmp_path):
+    fetch(tmp_path)
+    (file,) = tmp_path.glob("rte-train-v1-*/contents.json")
+    found = json.loads(file.read_text())
+    assert {key: found[key] for key in ("name", "format", "tokenizer", "rows", "columns")} == {
+        "name": "rte-train",
+        "format": "1",
+        "tokenizer": "builtin/roberta",
+        "rows": 3,
+        "columns": ["index", "input_ids", "length", "truncated"],
+    }
+    assert sorted(found["sha256"]) == sorted(path.name for path in file.parent.iterdir() if path != file)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no state", "no json", "no list", "empty folder", "other columns"])
 def test_a_damaged_cache_is_made_anew(tmp_path, damage):
     expected = fetch(tmp_path).to_dict()
     (folder,) = tmp_path.iterdir()
@@ -67,6 +112,8 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
         (folder / "state.json").unlink()
     elif damage == "no json":
         (folder / "dataset_info.json").write_text("{")
+    elif damage == "no list":
+        (folder / "contents.json").unlink()
     elif damage == "empty folder":
         shutil.rmtree(folder)
         folder.mkdir()
@@ -107,7 +154,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path):
         fetch(tmp_path / "file" / "cache")
     assert str(caught.value) == (
         f"data.cache_dir: must be a folder that can be written, got {tmp_path}/file/cache; "
-        "(Not a directory) give another one with --data.cache_dir"
+        "(Not a directory) free some space there, or give another one with --data.cache_dir"
     )
 
 

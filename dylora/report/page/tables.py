@@ -7,7 +7,14 @@ from typing import Any
 
 from dylora.report.page.runs import PageRun
 
-_NOT_SAID = ("ckpt_path", "data.cache_dir", "trainer.default_root_dir", "init_from", "rank_sampling.seed")
+_NOT_SAID = (
+    "ckpt_path",
+    "data.cache_dir",
+    "data.cache_size",
+    "trainer.default_root_dir",
+    "init_from",
+    "rank_sampling.seed",
+)
 _SHOWN = 5
 _LONGEST = 600
 
