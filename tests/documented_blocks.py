@@ -1,13 +1,21 @@
 """What runs each block of commands or code in README and documentation, or why nothing does.
 
-Of each page, in its order: the start of each block, and a test. `SAME` tests take the block from the page and run it;
-`LIKE` tests do the same with tiny models or data. Every other block has a reason.
+Of each page, in its order: the start of each block, and what is done with it. `tests/test_pages.py` runs those with a
+`Run`, one after the other, taken from the page; `same` names another test that runs the block of the page.
+Every other block has a reason. `python tests/documented_blocks.py` prints all of it.
 """
 
-NETWORK = "not run: loads from the hub"
+from page_runner import Output, Run, Saved
+
 BY_HAND = "not run: made the figures beside it once, by hand, with models and data that the package does not have"
 OTHERS = "not run: a program of others that is not installed"
 FORM = "not run: a form or a layout, no command"
+SERVES = "not run: serves until it is stopped"
+
+AS_WRITTEN = Run()
+PARSED = Run(added="--print_config")  # checks the options of a `fit` that needs the hub or a GPU
+SHORT_EPOCHS = "--trainer.limit_train_batches 8"
+SHORT = f"{SHORT_EPOCHS} --trainer.max_epochs 1"  # some steps in the place of epochs
 
 
 def same(test: str) -> str:
@@ -15,143 +23,168 @@ def same(test: str) -> str:
     return f"same: {test}"
 
 
-def like(test: str) -> str:
-    """A test that does what the block does, with tiny models and data."""
-    return f"like: {test}"
+NOTEBOOKS = ["docs/tutorials/elastic.py"]
 
+# What a page takes for granted; tests/test_pages.py makes it in the folder that the page is run in.
+NEEDS = {
+    "README.md": ["run", "peft", "texts", "clone", "backbone"],
+    "docs/choice.md": ["run"],
+    "docs/concepts/cuts.md": ["run"],
+    "docs/data.md": ["clone"],
+    "docs/data_images.md": ["clone", "photos"],
+    "docs/deploy.md": ["run", "peft", "texts", "language_model"],
+    "docs/howto/quantised.md": ["run"],
+    "docs/howto/resume.md": ["run"],
+    "docs/nlg.md": ["clone"],
+    "docs/quickstart.md": ["run"],
+    "docs/sweeps.md": ["clone"],
+    "docs/systems.md": ["run"],
+    "docs/training.md": ["run", "clone", "backbone"],
+    "docs/tutorials/images.md": ["clone"],
+}
 
-BLOCKS: dict[str, list[tuple[str, str]]] = {
+RUN = {"logs/rte/version_0": "logs/restaurants/version_0"}  # the run that is there
+WHOLE_HUB = "needs the hub, GPUs and days"
+
+BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
     "README.md": [
         ("python -m pip install -e .", same(".ci/run")),
         ('python -m pip install -e ".[test]"', same(".ci/run")),
-        (
-            'python -c "',
-            like("cli/test_own_text.py::test_the_same_rows_give_the_same_run_whatever_the_type_of_the_file"),
-        ),
-        (
-            "python -m dylora export --rank 3",
-            like("cli/test_export.py::test_a_checkpoint_can_be_named_and_the_newest_run_is_taken"),
-        ),
-        (
-            "python -m dylora validate --rank 3",
-            like("cli/test_fit_and_validate.py::test_validate_with_nothing_given_takes_the_newest_run_and_says_so"),
-        ),
-        ("python -m dylora choose", like("cli/test_choose.py::test_choose_takes_the_newest_run_a_run_or_seeds")),
-        ("tensorboard --logdir", "not run: serves until it is stopped"),
+        ('python -c "', Run(added=SHORT)),
+        ("python -m dylora export --rank 3", AS_WRITTEN),
+        ("python -m dylora validate --rank 3", AS_WRITTEN),
+        ("python -m dylora choose", AS_WRITTEN),
+        ("tensorboard --logdir", SERVES),
         (
             "python -m dylora fit --config configs/rte.yaml",
-            like("cli/test_documented_commands.py::test_fit_takes_the_options"),
+            Run(
+                {"python -m dylora fit --config configs/nlg/demo.yaml && ": ""},
+                added="--print_config",
+                left_out={"python -m dylora test": "see docs/nlg.md"},
+            ),
         ),
         (
             "python -m dylora predict --config logs/restaurants",
-            like("cli/test_ask.py::test_a_pair_at_two_ranks_of_the_newest_run"),
+            Run(left_out={"python -m dylora predict --config logs/rte": "see docs/tutorials; needs GLUE's test rows"}),
         ),
-        ("import dylora", like("cli/test_python_page.py::test_the_snippets_run_as_written")),
+        (
+            "import dylora",
+            Run(
+                before="from transformers import AutoModelForSequenceClassification as auto\n"
+                "model = auto.from_pretrained('BACKBONE')"
+            ),
+        ),
     ],
     "CONTRIBUTING.md": [
-        ("python -m venv .venv", like(".ci/run")),
-        ("python -m pytest tests/adapters", like(".ci/run")),
+        ("python -m venv .venv", "not run: CI does the same in a fresh environment (.ci/run)"),
+        ("python -m pytest tests/adapters", "not run: these are CI's own commands (.ci/run)"),
     ],
     "docs/architectures.md": [],
     "docs/choice.md": [
-        ("python -m dylora choose", like("cli/test_choose.py::test_choose_takes_the_newest_run_a_run_or_seeds")),
+        (
+            "python -m dylora choose",
+            Run({**RUN, "seed_1 seed_2 seed_3": "logs/restaurants/version_0 logs/restaurants/version_1"}),
+        ),
         (
             "from dylora.rank_curve.choice",
-            like("rank_curve/test_choice.py::test_the_smallest_rank_that_is_surely_within_the_tolerance"),
+            Run(
+                before="import numpy as np\nranks, expected = [1, 2], np.arange(40) % 2\n"
+                "predicted = np.stack([np.arange(40) % 4 == 1, expected])[None]"
+            ),
         ),
-        (
-            "python -m dylora budget",
-            like("cli/test_budget.py::test_a_budget_is_shared_out_and_evaluated_beside_the_uniform_cut"),
-        ),
-        (
-            "python -m dylora export RUN --budget",
-            like("cli/test_budget.py::test_a_budget_is_exported_as_patterns_of_ranks_and_merged"),
-        ),
-        (
-            "python -m dylora fit --config logs/rte",
-            like("cli/test_init_from.py::test_more_ranks_start_where_the_old_run_ended"),
-        ),
+        ("python -m dylora budget", Run(RUN)),
+        ("python -m dylora export RUN --budget", Run({"RUN": "logs/restaurants/version_0"})),
+        ("python -m dylora fit --config logs/rte", Run(RUN)),
     ],
     "docs/cli.md": [],
+    "docs/concepts/cuts.md": [("python -m dylora validate --cut svd", AS_WRITTEN)],
+    "docs/concepts/nested_training.md": [],
+    "docs/concepts/scaling.md": [],
+    "docs/concepts/when_not.md": [],
     "docs/data.md": [
-        (
-            'python -c "',
-            like("cli/test_own_text.py::test_the_same_rows_give_the_same_run_whatever_the_type_of_the_file"),
-        ),
-        (
-            "python -m dylora fit --data Text",
-            like("cli/test_own_text.py::test_the_same_rows_give_the_same_run_whatever_the_type_of_the_file"),
-        ),
-        ("data:", FORM),
-        ('python -c "', like("cli/test_own_text.py::test_a_task_of_glue_given_as_an_own_file_has_its_figures")),
-        ("python -m dylora fit --data Text", NETWORK),
+        ('python -c "', AS_WRITTEN),
+        ("python -m dylora fit --data Text", Run(added=SHORT)),
+        ("data:", Saved("my.yaml")),
+        ('python -c "', Run(added=SHORT)),
+        ("python -m dylora fit --data Text", PARSED),
         ("du -sh ~/.cache/dylora", "not run: deletes what runs of others on the machine have kept"),
-        (
-            "python -m dylora fit --config configs/demo.yaml",
-            like("cli/test_documented_commands.py::test_fit_takes_the_options"),
-        ),
+        ("python -m dylora fit --config configs/demo.yaml", Run(added=SHORT)),
     ],
     "docs/data_images.md": [
         (
             "python -m dylora fit --model Image",
-            like("cli/test_images.py::test_fit_learns_and_leaves_a_run_with_metrics_at_every_rank"),
+            Run({"google/vit-base-patch16-224-in21k": "vit"}, added=SHORT),
         ),
-        ("python experiments/digits.py", BY_HAND),
-        ("python -m dylora fit --config configs/digits.yaml", BY_HAND),
+        (
+            "python experiments/digits.py",
+            Run({"--output digits ": "--output digits --epochs 1 "}, added=SHORT),
+        ),
+        ("python -m dylora fit --config configs/digits.yaml", Run(added=SHORT)),
     ],
-    "docs/data_language_models.md": [("printf", like("cli/test_prompt.py::test_packed_pairs_in_a_template_train"))],
+    "docs/data_language_models.md": [("printf", AS_WRITTEN)],
     "docs/deploy.md": [
         (
             "python -m dylora export --rank 3",
-            like("cli/test_export.py::test_a_run_exported_twice_loads_without_this_package_and_computes_the_same"),
+            Run(
+                {"RUN ": "logs/restaurants/version_0 "},
+                left_out={
+                    "python -m dylora export RUN --budget": "see docs/choice.md",
+                    "python -m dylora export RUN --rank 3 --output hub": "uploads; tests/deploy/test_hub.py has a stub",
+                },
+            ),
         ),
-        (
-            "from peft import",
-            like("deploy/test_fresh_process.py::test_every_kind_of_model_computes_and_writes_the_same"),
-        ),
-        (
-            "from transformers import",
-            like("cli/test_export.py::test_the_card_has_the_figures_the_command_and_lines_that_run"),
-        ),
-        (
-            "python -m dylora export elastic",
-            like("cli/test_export.py::test_a_folder_of_all_ranks_gives_each_of_them_and_is_exported_again"),
-        ),
-        ("model = PeftModel", like("cli/test_export.py::test_ranks_are_swapped_in_one_model_of_peft")),
+        ("from peft import", Run({"BACKBONE": "'lm/backbone'", '"adapter"': "'lm/adapter'"})),
+        ("from transformers import", Run({"BACKBONE": "'base'"})),
+        ("python -m dylora export elastic", BY_HAND),
+        ("base = Auto", Run({"BACKBONE": "'base'"})),
         ("vllm serve", OTHERS),
         ("python convert_lora_to_gguf.py", OTHERS),
-        (
-            "python -m dylora convert",
-            like("cli/test_convert.py::test_a_classifier_keeps_its_function_and_is_exported_again_at_a_lower_rank"),
-        ),
-        ("from dylora import adapt_from_peft", like("adapters/test_elastic.py::test_and_back_again_at_a_lower_rank")),
+        ("python -m dylora convert", AS_WRITTEN),
+        ("from pathlib", Run({"BACKBONE": "'peft_base'"})),
     ],
     "docs/design.md": [("adapters → methods", FORM)],
     "docs/equations.md": [],
-    "docs/index.md": [],
-    "docs/files.md": [
-        (
-            "from dylora.runs.checkpoint_io",
-            like("runs/test_checkpoint_io.py::test_what_was_written_is_read"),
-        ),
+    "docs/errors.md": [],
+    "docs/files.md": [("from lightning", AS_WRITTEN)],
+    "docs/howto/loggers.md": [
+        ("tensorboard --logdir", SERVES),
+        ("python -m dylora fit --config demo", Run(added=SHORT)),
+        ("python -m dylora fit --config demo", PARSED),
+        ("python -m dylora fit --config demo", Run(added=SHORT)),
     ],
+    "docs/howto/quantised.md": [
+        ("pip install", Run(added="--print_config", left_out={"pip install": "installs a package"})),
+        ("python -m dylora export", AS_WRITTEN),
+    ],
+    "docs/howto/resume.md": [
+        ("python -m dylora fit --config logs", AS_WRITTEN),
+        ("python -m dylora fit --config logs", AS_WRITTEN),
+    ],
+    "docs/howto/slurm.md": [
+        ("#!/bin/bash", Saved("job.sh")),
+        ("pip install", "not run: needs a cluster; tests/sweep has the engine with a stand-in for submitit"),
+    ],
+    "docs/howto/v100.md": [
+        ("python -m dylora fit --config rte", PARSED),
+        ("python -c", AS_WRITTEN),
+        ("python -m dylora fit --config mnli", PARSED),
+    ],
+    "docs/index.md": [],
     "docs/log.md": [*[("", BY_HAND)] * 10],
     "docs/nlg.md": [
         (
             "python -m dylora fit --config configs/nlg/demo.yaml",
-            like("cli/test_text.py::test_fit_then_test_leaves_the_texts_of_each_rank"),
+            Run(
+                {"--hypotheses FILE --references FILE": "--hypotheses TEXTS --references TEXTS"},
+                added=SHORT,
+                left_out={"python -m dylora fit --config configs/nlg/e2e.yaml": "needs the files of E2E"},
+            ),
         )
     ],
     "docs/own_code.md": [
-        ("import torch", same("cli/test_own_code_page.py::test_own_data_with_an_own_model")),
-        (
-            "PYTHONPATH=. python -m dylora fit --data",
-            same("cli/test_own_code_page.py::test_own_data_with_the_model_of_the_package"),
-        ),
-        (
-            "PYTHONPATH=. python -m dylora fit --model",
-            same("cli/test_own_code_page.py::test_own_data_with_an_own_model"),
-        ),
+        ("import torch", Saved("my_project.py")),
+        ("PYTHONPATH=. python -m dylora fit --data", AS_WRITTEN),
+        ("PYTHONPATH=. python -m dylora fit --model", AS_WRITTEN),
     ],
     "docs/performance.md": [],
     "docs/python.md": [
@@ -160,62 +193,139 @@ BLOCKS: dict[str, list[tuple[str, str]]] = {
         ("import torch", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
         ("def my_model", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
         ("plain = ", same("cli/test_python_page.py::test_the_snippets_run_as_written")),
-        ("python -m dylora fit --config configs/rte.yaml", NETWORK),
+        ("python -m dylora fit --config configs/rte.yaml", PARSED),
     ],
     "docs/quickstart.md": [
-        ("python -m dylora fit --config demo", like(".ci/run")),
-        ("python -m dylora validate", like(".ci/run")),
-        ("python -m dylora choose", like("cli/test_choose.py::test_choose_takes_the_newest_run_a_run_or_seeds")),
-        (
-            "python -m dylora fit --config demo --print_config",
-            like("test_shipped.py::test_outside_a_clone_the_wheel_finds_its_configurations_and_experiments"),
-        ),
+        ("python -m dylora fit --config demo", Run(added=SHORT)),
+        ("python -m dylora validate", AS_WRITTEN),
+        ("python -m dylora choose", AS_WRITTEN),
+        ("python -m dylora fit --config demo --print_config", AS_WRITTEN),
     ],
     "docs/reference.md": [],
     "docs/results.md": [("", BY_HAND)],
     "docs/sweeps.md": [
         (
             "python -m dylora sweep experiments/table2.yaml",
-            like("sweep/test_experiments.py::test_fit_takes_all_options"),
+            Run(
+                {"--preset small ": "--preset small --systems dylora --seeds 10 "},
+                left_out={"python -m dylora sweep experiments/table2.yaml  ": WHOLE_HUB},
+            ),
         ),
         (
             "python -m dylora sweep experiments/table2.yaml --tasks",
-            like("cli/test_sweep.py::test_a_sweep_and_its_report"),
+            Run({"--name minilm": "--name minilm --dry_run"}),
         ),
-        ("python -m dylora sweep experiments/table2.yaml --engine", "not run: needs a cluster"),
+        (
+            "python -m dylora sweep experiments/table2.yaml --engine",
+            "not run: needs a cluster; tests/sweep has both engines with stand-ins",
+        ),
         ("table: 2", FORM),
         ("<root>", FORM),
-        ("python -m dylora report", like("cli/test_report.py::test_every_table_in_every_form")),
-        ("python -m dylora report logs/rte", like("cli/test_report.py::test_a_page_of_runs_is_written_once")),
+        ("python -m dylora report", "not run: forms of one command; the tutorial about tables runs three of them"),
+        (
+            "python -m dylora report logs/rte",
+            Run({"logs/rte/version_0 logs/rte/version_1": "logs/table2-small"}),
+        ),
     ],
     "docs/systems.md": [
         ("model:", FORM),
-        (
-            "python -m dylora validate --config logs/rte",
-            like("cli/test_cut.py::test_every_cut_is_kept_with_its_checkpoint_and_agrees_at_max_rank"),
-        ),
+        ("python -m dylora validate --config logs/rte", Run({**RUN, "dylora test    ": "dylora test"})),
         ("g = clamp", FORM),
     ],
     "docs/tokenizer.md": [
         ("pip install", "not run: needs the official Java program; its answers are kept with the tests")
     ],
     "docs/training.md": [
-        ("python -m dylora fit --data my_package", like("cli/test_own_classes.py::test_own_data_for_a_model_of_ours")),
+        (
+            "python -m dylora fit --data my_package",
+            Run(
+                {"my_package.MyData --model.task rte": "own_project.Sentences --model.task sst2"},
+                added="--print_config",
+                left_out={"python -m dylora fit --model my_package": "see docs/own_code.md"},
+            ),
+        ),
         ("logs/<task>", FORM),
+        ("python -m dylora fit --config logs/rte", Run(RUN)),
+        ("python -m dylora fit --config configs/rte.yaml --config", PARSED),
+        ("python -m dylora fit --config configs/nlg/demo.yaml --model.backbone_dtype", PARSED),
+        ("python -c", AS_WRITTEN),
         (
-            "python -m dylora fit --config logs/rte",
-            like("cli/test_fit_and_validate.py::test_interrupted_at_any_step_and_resumed_ends_with_the_same_weights"),
+            "import torch",
+            Run(
+                before="import torch\nfrom transformers import AutoModelForSequenceClassification as auto\n"
+                "model = auto.from_pretrained('BACKBONE')\n"
+                "batch = dict(input_ids=torch.tensor([[1, 5, 2]]), labels=torch.tensor([1]))\nbatches = [batch] * 3"
+            ),
         ),
-        (
-            "python -m dylora fit --config configs/rte.yaml --config",
-            like("test_configs.py::test_the_v100_overlay_is_parsed"),
-        ),
-        (
-            "python -m dylora fit --config configs/nlg/demo.yaml --model.backbone_dtype",
-            like("backbones/test_dtype.py::test_a_run_in_bf16_is_validated_exported_and_loaded_in_bf16_again"),
-        ),
-        ("python -c", "not run: asks the GPU that is there"),
-        ("import torch", like("adapters/test_adapt.py::test_what_was_trained_can_be_put_into_a_fresh_model")),
     ],
     "docs/troubleshooting.md": [("dylora: error:", FORM)],
+    "docs/tutorials/chat_model.md": [
+        ("import json", AS_WRITTEN),
+        ("from transformers", AS_WRITTEN),
+        ("model:", Saved("chat.yaml")),
+        ("python -m dylora fit --config chat.yaml", Run(added=SHORT_EPOCHS)),
+        ("Run logs/train", Output()),
+        ("python -m dylora test", AS_WRITTEN),
+        ("Run logs/train", Output()),
+        ("import dylora", AS_WRITTEN),
+    ],
+    "docs/tutorials/choose_and_deploy.md": [
+        ("python -m dylora fit --config demo", Run(added=SHORT_EPOCHS)),
+        ("python -m dylora choose", AS_WRITTEN),
+        ("logs/restaurants/version_0:", Output()),
+        ("python -m dylora choose --tolerance", AS_WRITTEN),
+        ("…", Output()),
+        ("python -m dylora export", AS_WRITTEN),
+        ("README.md", Output()),
+        ("import torch", AS_WRITTEN),
+        ("python -m dylora export --rank 3 --format merged", AS_WRITTEN),
+    ],
+    "docs/tutorials/elastic.md": [],
+    "docs/tutorials/images.md": [
+        ("python experiments/digits.py", Run({"--epochs 40": "--epochs 10"})),
+        ("digits:", Output()),
+        ("python -m dylora fit --config digits", AS_WRITTEN),
+        ("Run logs/digits", Output()),
+        ("python -m dylora test", AS_WRITTEN),
+        ("Run logs/digits", Output()),
+        ("import dylora", AS_WRITTEN),
+        ("python -m dylora fit --model Image", PARSED),
+    ],
+    "docs/tutorials/index.md": [],
+    "docs/tutorials/own_csv.md": [
+        ('python -c "', AS_WRITTEN),
+        ("text,label", Output()),
+        ("python -m dylora fit", AS_WRITTEN),
+        ("places train", Output()),
+        ("python -m dylora validate", AS_WRITTEN),
+        ("Run logs/places", Output()),
+        ("python -m dylora choose", AS_WRITTEN),
+        ("logs/places", Output()),
+        ("python -m dylora predict", AS_WRITTEN),
+        ("rank 1", Output()),
+    ],
+    "docs/tutorials/table.md": [
+        ("python -m dylora sweep table2", AS_WRITTEN),
+        ("lora restaurants", Output()),
+        ("python -m dylora sweep table2", AS_WRITTEN),
+        ("[1/4]", Output()),
+        ("python -m dylora report", AS_WRITTEN),
+        ("**Table 2", Output()),
+        ("python -m dylora report", AS_WRITTEN),
+        ("**Gain on", Output()),
+        ("python -m dylora sweep table2", Run({"--name mine": "--name mine --dry_run"})),
+    ],
 }
+
+
+def main() -> None:
+    """Print each page with its blocks and what is done with them."""
+    for page, entries in BLOCKS.items():
+        print(f"\n{page}")
+        for start, what in entries:
+            by = "tests/test_pages.py: " if not isinstance(what, str) else ""
+            print(f"  {start or '(any)'}: {by}{what}")
+
+
+if __name__ == "__main__":
+    main()
