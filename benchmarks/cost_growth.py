@@ -9,13 +9,15 @@ speed that fits a plot's points best (the median), bytes as they are. The last l
 largest rank to one at rank 1.
 """
 
+import contextlib
+import ctypes
 import multiprocessing
 import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -32,6 +34,7 @@ FLOAT = 4
 """Bytes of a number."""
 LARGEST_LOGITS = 2**24
 """Logits that are held at once."""
+_MMAP_THRESHOLD = -3  # of mallopt
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,19 @@ def bytes_held(sizes: Sizes) -> float:
     """Bytes of weights, of the adapters with gradient and two moments, and of what a training step keeps.
 
     A layer keeps 11 d + 2 r numbers a token for the backward pass: query, key, value and output of attention, the
-    inputs of two normalisations and of the adapters (4 + 2 + 1) and that of the activation (4). An evaluation keeps
-    none, and holds the widest layer's input and output. Logits are there three times, as such, as probabilities and as
-    a gradient.
+    inputs of two normalisations and of the adapters (4 + 2 + 1) and that of the activation (4). One layer at a time has
+    the activation's output, or its two gradients: 8 d. An evaluation keeps the inputs of the layer and of its
+    feed-forward part, 2 d, beside the latter's 8 d. Logits are there three times, as such, as probabilities and as a
+    gradient.
     """
     d, tokens = sizes.width, sizes.rows * sizes.tokens
     weights = 12 * sizes.layers * d**2 + (sizes.vocabulary or 1000) * d
     adapters = 2 * 2 * d * sizes.max_rank * sizes.layers
     logits = min(tokens * sizes.vocabulary, LARGEST_LOGITS)
     if sizes.evaluated:
-        return FLOAT * (weights + adapters + 2 * 4 * d * tokens)
+        return FLOAT * (weights + adapters + 10 * d * tokens)
     kept = tokens * sizes.layers * (11 * d + 2 * sizes.max_rank)
-    return FLOAT * (weights + 4 * adapters + kept + 3 * logits)
+    return FLOAT * (weights + 4 * adapters + kept + 8 * d * tokens + 3 * logits)
 
 
 def model_of(sizes: Sizes) -> PreTrainedModel:
@@ -151,25 +155,35 @@ def evaluate(model: nn.Module, inputs: dict[str, Tensor], ranks: int) -> None:
             model(**inputs)
 
 
-def measured(sizes: Sizes, repetitions: int) -> tuple[float, float]:
-    """Median seconds of a step and MB above the start, in a process of its own."""
+def in_own_process(measure: Callable[[], float]) -> float:
+    """What a function finds in a process of its own, forked from this one, which has loaded the libraries."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_measure, args=(sizes, repetitions, sender))
+    child = context.Process(target=lambda: sender.send(measure()))
     child.start()
     sender.close()
-    found: tuple[float, float] = receiver.recv()
+    found: float = receiver.recv()
     child.join()
     return found
 
 
-def _measure(sizes: Sizes, repetitions: int, sender: Connection) -> None:
+def seconds_of_step(sizes: Sizes, repetitions: int) -> float:
+    """Median seconds of a step."""
+    run = step_of(sizes)
+    run()
+    return statistics.median(timing.seconds_of(run, time.process_time) for _ in range(repetitions))
+
+
+def megabytes_of_steps(sizes: Sizes) -> float:
+    """Largest resident memory of two steps, above that of a step of almost no size; weights and all."""
+    with contextlib.suppress(AttributeError, OSError):  # glibc keeps freed blocks; not those that are mapped
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 2**16)
+    step_of(replace(sizes, rows=1, tokens=2, layers=1, width=64, vocabulary=min(10, sizes.vocabulary)))()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run = step_of(sizes)
     run()
-    seconds = [timing.seconds_of(run, time.process_time) for _ in range(repetitions)]
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    sender.send((statistics.median(seconds), used / 1024))
+    run()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
 BASE = Sizes()
@@ -205,7 +219,8 @@ def plot(name: str, points: Iterable[tuple[Sizes, float, float]], output: Path) 
         for axis, line, found, label in zip(axes, lines, measures, ("ms a step", "MB"), strict=True):
             axis.plot(values, line, color="0.6", label="formula")
             axis.plot(values, found, "o", color="C0", markersize=4, label="measured")
-            axis.set(xlabel=TITLES[name], ylabel=label, xlim=(0, None), ylim=(0, None))
+            axis.set(xlabel=TITLES[name], ylabel=label, xlim=(0, 1.05 * max(values)), ylim=(0, None))
+            axis.locator_params(axis="x", nbins=4, integer=True)
         axes[0].legend(frameon=False)
         figure.savefig(output / f"cost_{name}.png", dpi=100)
         plt.close(figure)
@@ -225,18 +240,20 @@ def main() -> None:
             base, values = replace(base, rows=2, layers=1, width=64), (values[0], values[1])
         points = []
         for sizes in (replace(base, **{name: value}) for value in values):
-            seconds, megabytes = measured(sizes, 1 if options.quick else options.repetitions)
+            seconds = in_own_process(partial(seconds_of_step, sizes, 1 if options.quick else options.repetitions))
+            megabytes = in_own_process(partial(megabytes_of_steps, sizes))
             points.append((sizes, seconds, megabytes))
-            found[f"{name} {getattr(sizes, name)}"] = 1000 * seconds
             print(
                 f"{TITLES[name]:16} {getattr(sizes, name):7}: {1000 * seconds:8.1f} ms, {megabytes:6.0f} MB;"
                 f" {operations(sizes) / 1e9:6.2f} G operations, {bytes_held(sizes) / 2**20:6.0f} MB",
                 flush=True,
             )
+        for sizes, seconds, _ in (points[0], points[-1]):
+            found[f"{TITLES[name]} {getattr(sizes, name)}"] = 1000 * seconds
         if options.output:
             plot(name, points, options.output)
-    shown = [name for name in found if name.startswith(options.only[0])]
-    timing.show(found, "ms", (shown[-1], shown[0]))
+    names = list(found)
+    timing.show(found, "ms a step", (names[1], names[0]))
 
 
 if __name__ == "__main__":
