@@ -151,7 +151,7 @@ def main() -> None:
     rows = concatenate_datasets([rows] * (1 if options.quick else 6))
     for name, taken in seconds(tokenising(rows, data.text_fields), 1 if options.quick else options.repetitions).items():
         print(f"tokenising, {name:12} {len(rows) / taken:10.0f} rows/s")
-    print(f"ratio: {shares['MiniLM-L6', 'now', 0]:.4f}")
+    timing.show_ratio(shares["MiniLM-L6", "now", 0])
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import timing
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from peft import LoraConfig, get_peft_model
-from timing import machine, parser
 from torch.utils.data import DataLoader
 from transformers import (
     AutoModelForCausalLM,
@@ -242,7 +242,7 @@ def compare(chosen: argparse.Namespace, folder: str) -> float:
     rows = e2e_rows(count, chosen.data, folder, gguf) if chosen.data else random_rows(count, vocabulary)
     parts = [rows[start : start + chosen.rows] for start in range(0, count, chosen.rows)]
     tokens = sum(len(prompt) + len(text) for prompt, text in rows)
-    print(f"{machine()}; {chosen.steps} steps of {chosen.rows} rows, {tokens} tokens; microseconds per token")
+    print(f"{timing.machine()}; {chosen.steps} steps of {chosen.rows} rows, {tokens} tokens; microseconds per token")
     figures: dict[str, float] = {}
     for form, make in (("padded", padded), ("packed", packed)):
         batches = [make(part) for part in parts]
@@ -257,7 +257,7 @@ def compare(chosen: argparse.Namespace, folder: str) -> float:
 
 def main() -> None:
     """Parse the command line, measure, print."""
-    options = parser(__doc__, 3)
+    options = timing.parser(__doc__, 3)
     options.add_argument("--backbone", help="folder of a causal language model with q_proj and v_proj")
     options.add_argument("--gguf_file", help="name of a GGUF file in it, to be read in place of its other weights")
     options.add_argument("--data", help="CSV file with the columns mr and ref, such as E2E's trainset.csv")
@@ -273,7 +273,7 @@ def main() -> None:
         if chosen.backbone is None:
             save_llama(folder, chosen.quick)
         ratio = compare(chosen, chosen.backbone or folder)
-    print(f"ratio: {ratio:.3f}")
+    timing.show_ratio(ratio)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import timing
 import torch
-from timing import machine, parser
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from dylora.adapters.config import DyLoRAConfig
@@ -98,7 +98,7 @@ def in_a_process(folder: str, way: str, rows: int, tokens: int) -> dict[str, flo
 
 def main() -> None:
     """Parse the command line, measure, print."""
-    options = parser(__doc__, 1)
+    options = timing.parser(__doc__, 1)
     options.add_argument("--rows", type=int, default=16, help="rows of the batch (default: 16)")
     options.add_argument("--tokens", type=int, default=128, help="tokens of a row, all with a label (default: 128)")
     options.add_argument("--width", type=int, default=512, help="width of the model (default: 512)")
@@ -113,7 +113,7 @@ def main() -> None:
     sizes, width, layers, tokens = chosen.vocabulary, chosen.width, chosen.layers, chosen.tokens
     if chosen.quick:
         sizes, width, layers, tokens = [5_000], 64, 2, 64
-    print(f"{machine()}; {chosen.rows} x {tokens} tokens, {layers} layers of {width}; MiB")
+    print(f"{timing.machine()}; {chosen.rows} x {tokens} tokens, {layers} layers of {width}; MiB")
     print(f"{'vocabulary':>10}  {'':24}{'weights':>9}{'peak above':>12}")
     ratios = []
     for vocabulary in sizes:
@@ -124,7 +124,7 @@ def main() -> None:
                 found[way] = in_a_process(folder, way, chosen.rows, tokens)
                 print(f"{vocabulary:>10}  {way:24}{found[way]['weights']:9.0f}{found[way]['peak']:12.0f}")
         ratios.append(found["evaluation"]["peak"] / found["training"]["peak"])
-    print(f"ratio: {max(ratios):.3f}")
+    timing.show_ratio(max(ratios))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,12 @@ def show(figures: Mapping[str, float], unit: str, ratio: tuple[str, str]) -> Non
     width = max(map(len, figures))
     for name, value in figures.items():
         print(f"{name:{width}}  {value:10.4f} {unit}")
-    print(f"ratio: {figures[ratio[0]] / figures[ratio[1]]:.3f}")
+    show_ratio(figures[ratio[0]] / figures[ratio[1]])
+
+
+def show_ratio(ratio: float) -> None:
+    """Print the last line of a benchmark."""
+    print(f"ratio: {ratio:.3f}")
 
 
 def machine() -> str:
