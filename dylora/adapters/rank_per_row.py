@@ -78,7 +78,7 @@ def check_rank_per_row(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
         verdicts = {_agree(model, *values) for values in zip(together, expected, alone, strict=True)} - {None}
         return all(verdicts) if verdicts else None
 
-    verdict = _probed(model, compare)
+    verdict = probed(model, compare)
     if verdict is not None:
         rank_state(model).row_checks["forward"] = verdict
     return bool(verdict)
@@ -109,7 +109,7 @@ def may_stack(model: nn.Module, kind: str, ranks: Sequence[int], run: Run) -> bo
             return False
         return _agree(model, together.view_as(alone), alone, alone)
 
-    if kind not in checks and (verdict := _probed(model, compare)) is not None:
+    if kind not in checks and (verdict := probed(model, compare)) is not None:
         checks[kind] = verdict
     return checks.get(kind, False)
 
@@ -147,8 +147,10 @@ def _attempt(run: Callable[[], Outputs]) -> Outputs | None:
         return None
 
 
-def _probed(model: nn.Module, compare: Callable[[], bool | None]) -> bool | None:
-    """Compare with random factors, in evaluation mode and without gradients; all is as before afterwards.
+def probed(model: nn.Module, compare: Callable[[], bool | None]) -> bool | None:
+    """What a comparison of two ways to run a model finds, such as `may_stack` makes.
+
+    It runs with random factors, in evaluation mode and without gradients; all is as before afterwards.
 
     Without autocast: its rounding, over many layers, would look like rows that are mixed.
     """

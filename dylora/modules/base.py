@@ -141,6 +141,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         self.outcomes = None
         self._keeper = None
         self._said = self._said_uncalled = False
+        self._prefix, self._shares_prefix = None, None
         self.penalty: Callable[[], Tensor] | None = None
         self.distillation = None
         self.await_others = _go_on

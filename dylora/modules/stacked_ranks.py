@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from lightning.pytorch import LightningModule
@@ -10,7 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
-from dylora.adapters.rank_per_row import may_stack
+from dylora.adapters.rank_per_row import may_stack, probed
+from dylora.modules.shared_prefix import SharedPrefix
 
 Batch = dict[str, Tensor]
 
@@ -35,6 +37,8 @@ class StackedRanks(LightningModule, ABC):
     eval_rows: int
     eval_ranks: tuple[int, ...]
     _said: bool
+    _prefix: SharedPrefix | None
+    _shares_prefix: bool | None
 
     @abstractmethod
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
@@ -45,9 +49,32 @@ class StackedRanks(LightningModule, ABC):
         size = max(1, min(self.eval_rows // rows_of(batch), _most_tokens(self.device) // tokens_of(batch)))
         stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
         self._say_if_refuted()
-        for ranks in self._chunks(self.eval_ranks, size if stacks else 1):
-            losses, outputs = self._run(batch, ranks)
-            yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
+        chunks = self._chunks(self.eval_ranks, size if stacks else 1)
+        with self._prefix.of_one_batch() if self._may_share(batch, chunks) and self._prefix else nullcontext():
+            for ranks in chunks:
+                losses, outputs = self._run(batch, ranks)
+                yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
+
+    def _may_share(self, batch: Batch, chunks: Sequence[Sequence[int]]) -> bool:
+        """Whether several forwards of a batch may compute once what comes before the first adapter.
+
+        Found out on the first batch: the outputs have to have the same bits. Not in several processes, which would have
+        to agree call by call where a strategy spreads the weights over them; nor compiled, where there are no calls.
+        """
+        alone = self._trainer is None or self._trainer.world_size == 1
+        if len(chunks) < 2 or self.training or self.model.training or not alone or rank_state(self.model).compiled:
+            return False
+        if self._shares_prefix is None and len(chunks[0]) == len(chunks[1]):
+            self._prefix = prefix = SharedPrefix(self.model)
+
+            def compare() -> bool:
+                with prefix.of_one_batch():
+                    before, found = (self._run(batch, ranks)[1] for ranks in chunks[:2])
+                expected, again = (self._run(batch, ranks)[1] for ranks in (chunks[1], chunks[0]))
+                return torch.equal(found, expected) and torch.equal(before, again)
+
+            self._shares_prefix = probed(self.model, compare)
+        return bool(self._shares_prefix)
 
     def outputs_at_own_ranks(self, batch: Batch) -> Tensor:
         """Outputs (rows, …) of a batch whose rows each have a rank of their own: `rank` (rows,), 1-based.
