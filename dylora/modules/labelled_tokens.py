@@ -87,7 +87,10 @@ class LabelledTokens:
         if head is None or hasattr(head, "factors"):  # an adapted one needs the rows of the batch
             return False
         device = counted.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):  # the step draws what it would draw
+        with (
+            torch.random.fork_rng([device] if device.type == "cuda" else []),  # the step draws what it would draw
+            torch.compiler.set_stance("force_eager"),  # a compiled model would be compiled for it
+        ):
             try:
                 seen, logits = _run(self._model, head, inputs)
             except (LookupError, RuntimeError):

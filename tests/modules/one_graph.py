@@ -1,7 +1,7 @@
 """Counts the graphs of compiled backbones, in a process without the tests' own checks of types, which break graphs.
 
 Prints a JSON object: graphs in training, in evaluation, of a language model, and how far the compiled loss and its
-gradients lie from the uncompiled ones.
+gradients lie from the uncompiled ones. Arguments: folder of the backbone, the compiler.
 """
 
 import json
@@ -58,6 +58,13 @@ def evaluate(module):
     assert len(list(module.outputs_at_ranks(batch_of(3, 11)))) == 1
 
 
+def train_tokens(module):
+    for rank, rows, tokens in ((1, 3, 6), (3, 2, 9)):
+        batch = batch_of(rows, tokens)
+        module.plan_step((rank,), (1.0,))
+        module._task_loss({**batch, "labels": batch["input_ids"]}).backward()
+
+
 @torch.no_grad()
 def predict_tokens(module):
     for rows, tokens in ((3, 6), (5, 9)):
@@ -78,15 +85,16 @@ def difference(backbone):
 
 
 if __name__ == "__main__":
-    compiled.BACKEND = "eager"
-    where = sys.argv[1]
+    where, compiled.BACKEND = sys.argv[1:]
     report = {}
     module = classifier(where, True)
     train(module.train())
     report["training"] = graphs()
     evaluate(module.eval())
     report["evaluation"] = graphs()
-    predict_tokens(GenerationModule(compile=True).eval())
-    report["language model"] = graphs()
+    train_tokens(language_model := GenerationModule(compile=True))
+    report["training of a language model"] = graphs()
+    predict_tokens(language_model.eval())
+    report["evaluation of a language model"] = graphs()
     report["difference"] = difference(where)
     print(json.dumps(report))
