@@ -36,6 +36,8 @@ from transformers import (
 from transformers import Trainer as TransformersTrainer
 
 from dylora.adapters.config import DyLoRAConfig
+from dylora.backbones.load import load_generator
+from dylora.backbones.tokenizers import tokenizer_for
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.cli.quiet import quiet
 from dylora.modules.generation import GenerationModule
@@ -56,9 +58,9 @@ def random_rows(count: int, vocabulary: int) -> list[Row]:
     return [(tokens(25, 60), tokens(15, 50)) for _ in range(count)]
 
 
-def e2e_rows(count: int, file: str, folder: str, gguf: dict[str, str]) -> list[Row]:
+def e2e_rows(count: int, file: str, folder: str) -> list[Row]:
     """The first rows of a CSV file of E2E, tokenised."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, **gguf)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     with Path(file).open(encoding="utf-8", newline="") as lines:
         table = [row for row, _ in zip(csv.DictReader(lines), range(count), strict=False)]
     return [(tokenizer(row["mr"]).input_ids, tokenizer(row["ref"]).input_ids) for row in table]
@@ -162,11 +164,9 @@ def ours(precision: str, options: dict[str, Any], batches: Sequence[Batch]) -> C
     return run
 
 
-def theirs(
-    mixed: bool, folder: str, gguf: dict[str, str], dtype: torch.dtype, batches: Sequence[Batch]
-) -> Callable[[], float]:
+def theirs(mixed: bool, folder: str, dtype: torch.dtype, batches: Sequence[Batch]) -> Callable[[], float]:
     """The same with transformers' Trainer and PEFT, their defaults but for what makes the work the same."""
-    base = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **gguf)
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=16, target_modules=list(TARGETS)))
 
     def run() -> float:
@@ -194,24 +194,22 @@ def theirs(
     return run
 
 
-def ways(
-    folder: str, gguf: dict[str, str], batches: Sequence[Batch], few: bool
-) -> dict[str, Callable[[], Callable[[], float]]]:
+def ways(folder: str, batches: Sequence[Batch], few: bool) -> dict[str, Callable[[], Callable[[], float]]]:
     """Makers of all ways of training on batches; of the ones in bf16 alone, `few`."""
-    place = {"backbone": folder, **gguf}
+    place = {"backbone": folder}
     half = {**place, "backbone_dtype": "bf16"}
     low = torch.bfloat16
     found: dict[str, Callable[[], Callable[[], float]]] = {
         "dylora, bf16": partial(ours, "bf16-mixed", half, batches),
-        "Trainer + PEFT, bf16": partial(theirs, True, folder, gguf, low, batches),
+        "Trainer + PEFT, bf16": partial(theirs, True, folder, low, batches),
     }
     if few:
         return found
     return {
         "dylora, fp32": partial(ours, "32-true", place, batches),
-        "Trainer + PEFT, fp32": partial(theirs, False, folder, gguf, torch.float32, batches),
+        "Trainer + PEFT, fp32": partial(theirs, False, folder, torch.float32, batches),
         "dylora, fp32 under autocast": partial(ours, "bf16-mixed", place, batches),
-        "Trainer + PEFT, fp32 under autocast": partial(theirs, True, folder, gguf, torch.float32, batches),
+        "Trainer + PEFT, fp32 under autocast": partial(theirs, True, folder, torch.float32, batches),
         **found,
         "dylora, bf16 without autocast": partial(ours, "32-true", half, batches),
         "dylora, bf16, checkpointing": partial(ours, "bf16-mixed", {**half, "gradient_checkpointing": True}, batches),
@@ -234,12 +232,20 @@ def save_llama(folder: str, quick: bool) -> None:
     LlamaForCausalLM(LlamaConfig(**sizes, **heads, tie_word_embeddings=True)).save_pretrained(folder)
 
 
+def save_plain(source: str, gguf_file: str, folder: str) -> None:
+    """Write what a GGUF file holds as plain weights: the Trainer refuses a model that was read from one."""
+    model: Any = load_generator(source, gguf_file)
+    del model.config.quantization_config
+    model.hf_quantizer, model.is_quantized = None, False
+    model.save_pretrained(folder)
+    tokenizer_for(source, gguf_file).save_pretrained(folder)
+
+
 def compare(chosen: argparse.Namespace, folder: str) -> float:
     """Print the tables, and give the ratio."""
-    gguf = {"gguf_file": chosen.gguf_file} if chosen.gguf_file else {}
     count = chosen.rows * chosen.steps
     vocabulary = 500 if chosen.quick else 30_000
-    rows = e2e_rows(count, chosen.data, folder, gguf) if chosen.data else random_rows(count, vocabulary)
+    rows = e2e_rows(count, chosen.data, folder) if chosen.data else random_rows(count, vocabulary)
     parts = [rows[start : start + chosen.rows] for start in range(0, count, chosen.rows)]
     tokens = sum(len(prompt) + len(text) for prompt, text in rows)
     print(f"{timing.machine()}; {chosen.steps} steps of {chosen.rows} rows, {tokens} tokens; microseconds per token")
@@ -248,7 +254,7 @@ def compare(chosen: argparse.Namespace, folder: str) -> float:
         batches = [make(part) for part in parts]
         places = sum(batch["input_ids"].numel() for batch in batches)
         print(f"{form}: {places} places")
-        found = measured(ways(folder, gguf, batches, chosen.few), tokens, chosen.repetitions)
+        found = measured(ways(folder, batches, chosen.few), tokens, chosen.repetitions)
         for name, value in found.items():
             print(f"  {name:38}{value:12.1f}")
         figures |= {f"{name}, {form}": value for name, value in found.items()}
@@ -270,9 +276,11 @@ def main() -> None:
     if chosen.quick:
         chosen.steps, chosen.repetitions = 2, 1
     with tempfile.TemporaryDirectory() as folder:
-        if chosen.backbone is None:
+        if chosen.gguf_file:
+            save_plain(chosen.backbone, chosen.gguf_file, folder)
+        elif chosen.backbone is None:
             save_llama(folder, chosen.quick)
-        ratio = compare(chosen, chosen.backbone or folder)
+        ratio = compare(chosen, folder if chosen.gguf_file else chosen.backbone or folder)
     timing.show_ratio(ratio)
 
 

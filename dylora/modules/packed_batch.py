@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from dylora.errors import InputError
 
-_TOLERANCE = 1e-4  # a masked place adds nothing at all; a seen one changes logits by far more
+_TOLERANCE = 1e-4  # a masked place adds nothing at all; a seen one changes hidden states by far more
 
 
-def check_packed(model: nn.Module, batch: dict[str, Tensor]) -> None:
+def check_packed(model: PreTrainedModel, batch: dict[str, Tensor]) -> None:
     """Refuse a model in which the first row of a packed row has an influence on those behind it.
 
-    The first one's tokens are changed, and the logits of the others have to stay. Dropout is off meanwhile.
+    The first one's tokens are changed, and the last hidden states of the others have to stay. The logits of all tokens,
+    by far the largest tensor of a training, are not made. Dropout is off meanwhile.
 
     Args:
         model: A causal language model.
@@ -29,7 +32,7 @@ def check_packed(model: nn.Module, batch: dict[str, Tensor]) -> None:
     with torch.no_grad(), _without_dropout(model):
         try:
             before, after = (
-                model(input_ids=tokens, position_ids=places, use_cache=False).logits[row > 0]
+                cast(Any, model).base_model(input_ids=tokens, position_ids=places, use_cache=False)[0][row > 0]
                 for tokens in (ids, changed)
             )
         except TypeError as error:

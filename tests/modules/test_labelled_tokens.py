@@ -123,3 +123,28 @@ def test_no_more_logits_are_made_than_a_part_has(with_gradient, monkeypatch):
     with _Largest() as largest, torch.set_grad_enabled(with_gradient):
         LabelledTokens(model).losses(inputs, counted, labels[counted], 0.0)
     assert 0 < largest.elements <= 2 * VOCABULARY
+
+
+class _WeightCopies(TorchDispatchMode):
+    """Copies of a tensor of a weight's size."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.size, self.found = weight.numel(), []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if func in (torch.ops.aten.bmm.default, torch.ops.aten.clone.default):
+            self.found += [func for value in args if isinstance(value, torch.Tensor) and value.numel() == self.size]
+        return made
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_showing_one_token_does_not_multiply_the_weight_as_a_batch_of_matrices(dtype):
+    model = _model("gpt2").to(dtype)
+    inputs, labels, counted = _inputs(model)
+    tokens = LabelledTokens(model)
+    with torch.no_grad(), _WeightCopies(model.lm_head.weight) as copies:
+        for _ in range(2):
+            tokens.losses(inputs, counted, labels[counted], 0.0)
+    assert copies.found == []

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
 from dylora.adapters.config import DyLoRAConfig
 from dylora.backbones import hub_logs
 from dylora.errors import InputError
+from dylora.modules import labelled_tokens
 from dylora.modules.generation import GenerationModule
 from dylora.modules.packed_batch import check_packed
 
@@ -36,11 +38,12 @@ APART = {
 
 @pytest.fixture
 def writer(make_model, randomise, tmp_path):
-    def build(family):
+    def build(family, dtype="fp32"):
         with hub_logs.quiet():
             make_model(family, AutoModelForCausalLM).save_pretrained(tmp_path / family)
         adapter = DyLoRAConfig(max_rank=3, alpha=8)
-        module = GenerationModule(task="prompts", backbone=str(tmp_path / family), adapter=adapter)
+        options = {"backbone": str(tmp_path / family), "adapter": adapter, "backbone_dtype": dtype}
+        module = GenerationModule(task="prompts", **options)
         randomise(module.model)
         return module.eval()
 
@@ -65,6 +68,32 @@ def test_the_check_leaves_training_as_it_was(writer):
     check_packed(module.model, PACKED)
     assert [part.training for part in module.model.modules()] == before
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_a_training_step_never_makes_the_logits_of_all_tokens(writer, monkeypatch, dtype):
+    module = writer("llama", dtype).train()
+    vocabulary = module.model.config.vocab_size
+    monkeypatch.setattr(labelled_tokens, "_LOGITS", 2 * vocabulary)
+    with _Largest(vocabulary) as largest:  # the first step checks that rows are apart, and how the model makes logits
+        loss = module.losses_of(PACKED, 1)[0]
+        loss.sum().backward()
+    assert 0 < largest.rows <= 2
+    assert any(p.grad.any() for p in module.parameters() if p.grad is not None)
+
+
+class _Largest(TorchDispatchMode):
+    """The most rows of logits that one tensor holds."""
+
+    def __init__(self, vocabulary):
+        super().__init__()
+        self.rows, self.vocabulary = 0, vocabulary
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and not func.is_view and made.shape[-1:] == (self.vocabulary,):
+            self.rows = max(self.rows, made.numel() // self.vocabulary)
+        return made
 
 
 def test_a_model_that_mixes_them_is_refused(writer):
