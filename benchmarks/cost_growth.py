@@ -219,7 +219,8 @@ def plot(name: str, points: Iterable[tuple[Sizes, float, float]], output: Path) 
         for axis, line, found, label in zip(axes, lines, measures, ("ms a step", "MB"), strict=True):
             axis.plot(values, line, color="0.6", label="formula")
             axis.plot(values, found, "o", color="C0", markersize=4, label="measured")
-            axis.set(xlabel=TITLES[name], ylabel=label, xlim=(0, 1.05 * max(values)), ylim=(0, None))
+            limits = {"xlim": (0, 1.05 * max(values)), "ylim": (0, 1.08 * max(*line, *found))}
+            axis.set(xlabel=TITLES[name], ylabel=label, **limits)
             axis.locator_params(axis="x", nbins=4, integer=True)
         axes[0].legend(frameon=False)
         figure.savefig(output / f"cost_{name}.png", dpi=100)
