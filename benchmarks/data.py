@@ -128,7 +128,7 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = timing.parser(__doc__, repetitions=3)
     parser.add_argument("--glue", help="GLUE folder (default: ../shared/data/glue where it is there)")
-    parser.add_argument("--steps", type=int, default=60, help="steps of a run (default: 60)")
+    parser.add_argument("--steps", type=int, default=20, help="steps of a run (default: 20)")
     options = parser.parse_args()
     usual = Path("../shared/data/glue")
     options.glue = None if options.quick else options.glue or (str(usual) if usual.is_dir() else None)

@@ -1,5 +1,7 @@
 """Whether the Hugging Face hub can be reached, asked once and before anything that would try again and again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +34,29 @@ def check_hub(name: str, revision_file: str = "config.json") -> None:
         allowed = "a folder, or a hub name that can be reached or lies in the cache"
         fix = f"give a local folder (--model.backbone DIR) {OFFLINE_FIX}"
         raise InputError("model.backbone", allowed, f"{name!r}, and no answer from {constants.ENDPOINT}", fix)
+
+
+@contextmanager
+def cache_alone_if_unreachable(name: str) -> Iterator[None]:
+    """Without an answer from the hub, inside this the libraries look in their caches alone.
+
+    They would try again and again, for half a minute, before they do.
+
+    Args:
+        name: Hub name or folder of a data set.
+    """
+    from datasets import config  # type: ignore[import-untyped]
+    from huggingface_hub import constants
+
+    if constants.is_offline_mode() or Path(name).exists() or _answers(constants.ENDPOINT):
+        yield
+        return
+    before = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 @cache

@@ -50,10 +50,13 @@ def sentence_rows(
 
     def encode(batch: dict[str, list[str]]) -> dict[str, Any]:
         texts = [batch[field] for field in text_fields]
-        encoded = tokenizer(*texts, padding=False, truncation=False, verbose=False)
+        encoded = dict(tokenizer(*texts, padding=False, truncation=False, verbose=False))
         truncated = [len(ids) > limit for ids in encoded["input_ids"]]
-        if any(truncated):
-            encoded = tokenizer(*texts, padding=False, truncation=True, max_length=limit)
+        if long := [place for place, is_cut in enumerate(truncated) if is_cut]:
+            cut = tokenizer(*([field[place] for place in long] for field in texts), truncation=True, max_length=limit)
+            for name, values in cut.items():
+                for place, value in zip(long, values, strict=True):
+                    encoded[name][place] = value
         advance(len(truncated))
         return {**encoded, LENGTH: [len(ids) for ids in encoded["input_ids"]], TRUNCATED: truncated}
 

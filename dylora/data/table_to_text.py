@@ -176,10 +176,18 @@ class TableToTextDataModule(CachedDataModule):
         Raises:
             InputError: As in `prepare_data`, or if the test set has no references and the stage is `test`.
         """
-        if stage == "test" and not any(item.references for item in self.items("test")):
+        if stage == "test":
+            self._check_references(self.items("test"))
+        super().setup(stage)
+
+    def _check_references(self, items: Sequence[Item]) -> None:
+        without = [place for place, item in enumerate(items, start=1) if not item.references]
+        if len(without) == len(items):
             allowed = "predict where the test file has no references"
             raise InputError("test", allowed, self.name, "put the test file with references beside it")
-        super().setup(stage)
+        if without:
+            count = f"{len(without)} of {len(items)} items have no reference and are not scored"
+            rank_zero_info(f"{self.name} test: {count}, the first of them is item {without[0]}")
 
     @override
     def cache_key(self, part: Part) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ def place(module, rank, world_size):
         epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(current=SimpleNamespace(ready=0)))
     )
     state = SimpleNamespace(fn="fit")
-    module.trainer = SimpleNamespace(world_size=world_size, global_rank=rank, state=state, fit_loop=progress)
+    processes = {"world_size": world_size, "global_rank": rank, "progress_bar_callback": None}
+    module.trainer = SimpleNamespace(**processes, state=state, fit_loop=progress)
 
 
 def test_training_batches_hold_tensors_of_one_width(make):

@@ -8,6 +8,7 @@ from chat_tokenizers import CHATML, chat_tokenizer
 from datasets import Dataset
 from word_tokenizers import BEGIN, END, save_backbone, word_tokenizer
 
+from dylora.data import table_to_text
 from dylora.data.prompt import PromptDataModule
 from dylora.errors import InputError
 
@@ -199,6 +200,15 @@ def test_a_backbone_without_a_chat_template(backbone, tmp_path):
     file = write(tmp_path / "talks.jsonl", [conversation("w1", "w2")])
     with pytest.raises(InputError, match=r"data.messages: must be left out for a backbone whose tokenizer has no chat"):
         module(backbone, tmp_path, train_file=file, validation_file=file, messages="talk")
+
+
+def test_an_item_without_a_reference_among_others_is_told(backbone, tmp_path, monkeypatch):
+    notes = []
+    monkeypatch.setattr(table_to_text, "rank_zero_info", notes.append)
+    file = write_pairs(tmp_path / "own.jsonl")
+    test = write(tmp_path / "test.jsonl", [{"prompt": "w1", "completion": "w2"}, {"prompt": "w3", "completion": ""}])
+    module(backbone, tmp_path, train_file=file, validation_file=file, test_file=test).setup("test")
+    assert notes == ["own test: 1 of 2 items have no reference and are not scored, the first of them is item 2"]
 
 
 def test_the_test_stage_asks_for_references_and_predict_does_not(backbone, tmp_path):

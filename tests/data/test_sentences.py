@@ -57,3 +57,13 @@ def test_max_length_without_room_for_text_is_refused(tokenizer, sentences, least
     assert token_limit(tokenizer, least, sentences) == least
     with pytest.raises(InputError, match=rf"data.max_length: must be at least {least}, got {least - 1};"):
         token_limit(tokenizer, least - 1, sentences)
+
+
+def test_rows_that_fit_are_not_tokenised_twice(tokenizer, monkeypatch):
+    asked = []
+    call = type(tokenizer).__call__
+    monkeypatch.setattr(
+        type(tokenizer), "__call__", lambda self, *texts, **how: asked.append(texts) or call(self, *texts, **how)
+    )
+    make(tokenizer, limit=7)
+    assert [[len(field) for field in texts] for texts in asked] == [[3, 3], [1, 1]]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dylora.backbones import hub_logs
+from dylora.backbones.hub import cache_alone_if_unreachable
 from dylora.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def load_from_hub(name: str, files: str, configuration: str | None = None, **whe
     from datasets import load_dataset
 
     try:
-        with hub_logs.quiet():
+        with hub_logs.quiet(), cache_alone_if_unreachable(name):
             return load_dataset(name, configuration, **where)
     except (OSError, ValueError, RuntimeError) as error:
         what = f"{name} ({configuration})" if configuration else name

@@ -1,7 +1,7 @@
 """Files of generated texts and of references, as data sets, challenges and this project write them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def read_references(path: Path, set_name: str, form: Form = "official") -> list[
         form: Form of E2E in which an official file is read.
 
     Raises:
-        InputError: If the file is missing, empty, not UTF-8, truncated or of another shape.
+        InputError: If the file is missing, empty, not UTF-8, truncated or of another shape, or an item of a file other
+            than the official ones has no reference.
     """
     content = _text(path, "references")
     if path.suffix in (".csv", ".json"):
@@ -58,7 +59,7 @@ def read_references(path: Path, set_name: str, form: Form = "official") -> list[
     blocks = [block.split("\n") for block in "\n".join(split_lines(content)).strip("\n").split("\n\n")]
     if len(blocks) == 1:
         blocks = [[line] for line in blocks[0]]
-    return [Item("", tuple(line for line in block if line.strip())) for block in blocks]
+    return [_referenced(block, f"{path}, item {number}") for number, block in enumerate(blocks, start=1)]
 
 
 def _corpus(set_name: str, form: Form) -> Corpus:
@@ -86,7 +87,15 @@ def _item(value: Any, where: str) -> Item:  # noqa: ANN401
     if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
         allowed = 'a list of strings, or an object with the list "references"'
         raise InputError(where, allowed, _start(value), "give one list for each item")
-    return Item("", tuple(text for text in texts if text.strip()))
+    return _referenced(texts, where)
+
+
+def _referenced(texts: Sequence[str], where: str) -> Item:
+    found = tuple(text for text in texts if text.strip())
+    if not found:
+        fix = "give it one, or take the item out of both files"
+        raise InputError(where, "an item with a reference to compare with", "none", fix)
+    return Item("", found)
 
 
 def _start(value: object) -> str:

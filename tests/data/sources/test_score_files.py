@@ -98,3 +98,15 @@ def test_what_is_refused_names_the_file_and_the_line(tmp_path):
     (tmp_path / "latin.txt").write_bytes("a\nCafé\n".encode("latin-1"))
     assert "latin.txt, line 2: must be UTF-8 text" in _refused(read_hypotheses, tmp_path / "latin.txt")
     assert "--references: must be a file" in _refused(read_references, tmp_path / "none.txt", "e2e")
+
+
+@pytest.mark.parametrize("empty", ['{"references": []}', '{"references": ["", "  "]}', "[]", '[" "]'])
+def test_an_item_without_a_reference_is_refused_by_its_line(tmp_path, empty):
+    file = _file(tmp_path, "r.jsonl", f'{{"references": ["a b"]}}\n{empty}\n["c"]\n')
+    said = _refused(read_references, file, "e2e")
+    assert "r.jsonl, line 2: must be an item with a reference to compare with, got none; give it one" in said
+
+
+def test_a_block_of_spaces_is_no_reference(tmp_path):
+    said = _refused(read_references, _file(tmp_path, "r.txt", "a b\n\n  \n\nc\n"), "e2e")
+    assert "r.txt, item 2: must be an item with a reference" in said
