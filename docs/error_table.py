@@ -120,11 +120,11 @@ def _either(texts: list[str]) -> str:
 def as_markdown() -> str:
     """A table for each part."""
     lines, heading = [], ""
-    for error in dict.fromkeys(replace(each, place=each.place.split(":")[0]) for each in errors()):
+    for error in dict.fromkeys(replace(each, place="") for each in errors()):
         if error.heading != heading:
             heading = error.heading
-            lines += ["", f"## {heading}", "", "| about | must be | what to do | raised in |", "|---|---|---|---|"]
-        cells = [f"`{error.argument}`", _cell(error.allowed), _cell(error.fix), f"`{error.place}`"]
+            lines += ["", f"## {heading}", "", "| about | must be | what to do |", "|---|---|---|"]
+        cells = [f"`{error.argument}`", _cell(error.allowed), _cell(error.fix)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -39,7 +39,7 @@ def on_post_build(config: Any, **_: Any) -> None:  # noqa: ANN401
 def drawing(file: Path) -> str:
     """A drawing as part of the page, so that its ink is that of the page, light or dark."""
     svg = PREAMBLE.sub("", file.read_text(encoding="utf-8"))
-    return f'<figure class="drawing" style="max-width:34rem;width:100%;margin:1.5em auto">\n{svg}</figure>\n'
+    return f'<figure class="drawing" style="max-width:26rem;width:100%;margin:1.5em auto">\n{svg}</figure>\n'
 
 
 def notebook_page(source: Path) -> str:

@@ -83,7 +83,10 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
     "docs/choice.md": [
         (
             "python -m dylora choose",
-            Run({**RUN, "seed_1 seed_2 seed_3": "logs/restaurants/version_0 logs/restaurants/version_1"}),
+            Run(
+                RUN,
+                left_out={"python -m dylora choose seed_1": "tests/cli/test_choose.py trains the seeds"},
+            ),
         ),
         (
             "from dylora.rank_curve.choice",

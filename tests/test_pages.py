@@ -1,5 +1,6 @@
 """The commands and the code of each page run, one block after the other, in a folder of their own."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -88,10 +89,12 @@ def test_the_blocks_of_a_page_run(page, places, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_a_notebook_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
+def test_a_notebook_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "__main__"}
-    exec(compile((ROOT / notebook).read_text(encoding="utf-8"), notebook, "exec"), names)
+    names, text = {"__name__": "__main__"}, (ROOT / notebook).read_text(encoding="utf-8")
+    exec(compile(text, notebook, "exec"), names)
+    (shown,) = re.findall(r"# ```text\n(.*?)# ```", text, re.DOTALL)
+    check_output(re.sub(r"^# ", "", shown, flags=re.MULTILINE), capsys.readouterr().out)
     assert names["first_rows"][1] < names["by_svd"][1]  # as its text says
     assert Path("rank_2/adapter_config.json").is_file()
 
