@@ -17,6 +17,7 @@ from dylora.adapters.cuts import Cut, cut
 from dylora.adapters.parameters import adapter_state
 from dylora.adapters.sensitivity import MOST_BYTES, statistics_bytes
 from dylora.callbacks.calibration import Calibration, calibrate
+from dylora.callbacks.progress_bar import with_trainers_bar
 from dylora.callbacks.rank_curves import RankCurves
 from dylora.callbacks.rank_sampling import RankSamplingCallback
 from dylora.modules.base import EveryRankModule
@@ -112,7 +113,8 @@ def outcomes_on_validation(trainer: Trainer, module: EveryRankModule) -> KeptOut
     loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
     with torch.no_grad(), trainer.precision_plugin.val_step_context():
         for split, (loader, most) in enumerate(zip(loaders, trainer.num_val_batches, strict=True)):
-            for batch in islice(loader, _whole(most)):
+            batches = islice(loader, _whole(most))
+            for batch in with_trainers_bar(trainer, batches, most, "Comparing a cut with the adapter as trained"):
                 if "labels" not in batch:  # prompts to generate from
                     break
                 batch = module.transfer_batch_to_device(batch, module.device, split)
