@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from dylora.adapters.sensitivity import Batch, Sensitivities, gather_sensitivities
+from dylora.callbacks.progress_bar import with_trainers_bar
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
+from dylora.modules.stacked_ranks import rows_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def calibrate(
         given = f"{type(module).__name__}, which has no outcome_kind"
         raise InputError("--cut", "another than two-sided for outputs of unknown kind", given, "use svd")
     processes = trainer.world_size
-    counted = _Counted(on_device(trainer, module, islice(training_rows(trainer, examples, seed), batches)))
+    drawn = islice(training_rows(trainer, examples, seed), batches)
+    rows = with_trainers_bar(trainer, drawn, -(-examples // processes), "Weighing the cut", rows_of)
+    counted = _Counted(on_device(trainer, module, rows))
     start = perf_counter()
     found = gather_sensitivities(
         module.model,

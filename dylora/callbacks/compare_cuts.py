@@ -101,7 +101,7 @@ def outcomes_on_validation(trainer: Trainer, module: EveryRankModule) -> KeptOut
         trainer: In a training run or a validation, with its loaders.
         module: In evaluation mode.
     """
-    for split, batch in validation_batches(trainer, module):
+    for split, batch in validation_batches(trainer, module, "Comparing a cut with the adapter as trained"):
         if "labels" in batch:  # the others are prompts to generate from
             for rank, _, outputs in module.outputs_at_ranks(batch):
                 module.keep_outcomes(rank, outputs, batch, split)

@@ -48,7 +48,7 @@ class EveryRankAtTheEnd(Callback):
 
     def _evaluate(self, trainer: Trainer, module: EveryRankModule, step: int) -> None:
         module.on_validation_epoch_start()
-        for split, batch in validation_batches(trainer, module):
+        for split, batch in validation_batches(trainer, module, "Evaluating every rank"):
             module.count(batch, split)
         module.take_results()
         self.curves.complete(step, module)

@@ -13,6 +13,7 @@ from torch import Tensor
 from dylora.adapters.learned_order import STEPS, learn_order_
 from dylora.adapters.sorting import Factors, kept_factors
 from dylora.callbacks.calibration import on_device, outputs_in_precision, training_rows
+from dylora.callbacks.progress_bar import with_trainers_bar
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule
 from dylora.modules.stacked_ranks import Batch, rows_of
@@ -61,7 +62,7 @@ def learn_order(trainer: Trainer, module: EveryRankModule, steps: int = STEPS, s
     batches = on_device(trainer, module, _endless(training_rows(trainer, steps * _MOST_ROWS, seed)))
     learn_order_(
         module.model,
-        islice(batches, steps),
+        with_trainers_bar(trainer, islice(batches, steps), steps, "Learning the order"),
         lambda batch: _loss(trainer, module, batch),
         steps=steps,
         rows_of=rows_of,

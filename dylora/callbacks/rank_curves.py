@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +25,7 @@ from dylora.rank_curve.picture import save_picture
 from dylora.rank_curve.table import table_header, table_row
 from dylora.runs.folders import write_json
 from dylora.runs.outcomes_file import LAST_OUTCOMES_FILE, OUTCOMES_FILE, read_outcomes, write_outcomes
+from dylora.terminal import HEADING, marked_row, painted
 from dylora.whole_files import write_whole
 
 
@@ -160,13 +160,16 @@ class RankCurves(Callback):
         self._write(module)
 
     def _print_row(self, trainer: Trainer, module: EveryRankModule) -> None:
-        values = module.results[module.monitor]
-        lines = [table_row(f"epoch {self.history[-1]['epoch']}", values, module.summary())]
+        values, summary = module.results[module.monitor], module.summary()
+        row = table_row(f"epoch {self.history[-1]['epoch']}", values, summary)
+        lines = [marked_row(row, list(values), summary.chosen_rank)]
         if len(self.history) == 1:
-            lines.insert(0, table_header(module.monitor, sorted(values)))
+            lines.insert(0, painted(table_header(module.monitor, sorted(values)), HEADING))
         bar = trainer.progress_bar_callback
-        show = bar.print if isinstance(bar, ProgressBar) else partial(print, flush=True)
-        show("\n".join(lines))
+        if isinstance(bar, ProgressBar) and not getattr(bar, "is_disabled", False):  # one that is off prints nothing
+            bar.print("\n".join(lines))
+        else:
+            print("\n".join(lines), flush=True)
 
     def _draw(self, trainer: Trainer, module: EveryRankModule) -> None:
         record, logger = self.history[-1], _tensorboard(trainer)
@@ -205,9 +208,10 @@ class RankCurves(Callback):
 def final_table(record: Record, metric: str, choice: RankChoice | None) -> str:
     """The table of one epoch, under its heading, with the rank that its examples chose where they did."""
     values = by_rank(record["metrics"][metric])
-    chosen = str(choice.rank) if choice else None
-    row = table_row(f"epoch {record['epoch']}", values, summary_of(record), chosen=chosen)
-    return f"{table_header(metric, sorted(values))}\n{row}"
+    summary = summary_of(record)
+    row = table_row(f"epoch {record['epoch']}", values, summary, chosen=str(choice.rank) if choice else None)
+    marked = marked_row(row, list(values), choice.rank if choice else summary.chosen_rank)
+    return f"{painted(table_header(metric, sorted(values)), HEADING)}\n{marked}"
 
 
 def _score(module: EveryRankModule) -> float:

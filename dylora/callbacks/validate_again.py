@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from dylora.adapters.parameters import adapter_state
+from dylora.callbacks.progress_bar import with_trainers_bar
 from dylora.modules.base import EveryRankModule
 from dylora.modules.stacked_ranks import Batch
 from dylora.runs.checkpoints import read_checkpoint
@@ -49,7 +50,7 @@ def evaluating(module: EveryRankModule) -> Iterator[None]:
             each.training = mode
 
 
-def validation_batches(trainer: Trainer, module: EveryRankModule) -> Iterator[tuple[int, Batch]]:
+def validation_batches(trainer: Trainer, module: EveryRankModule, words: str) -> Iterator[tuple[int, Batch]]:
     """The batches of the validation that a trainer is set to, on the module's device, each with its loader's number.
 
     What is done with them is without gradients, and in the trainer's precision.
@@ -57,12 +58,13 @@ def validation_batches(trainer: Trainer, module: EveryRankModule) -> Iterator[tu
     Args:
         trainer: In a training run or a validation, with its loaders.
         module: In evaluation mode.
+        words: What is done with them, for the progress bar.
     """
     loaders: Any = trainer.val_dataloaders
     loaders = loaders if isinstance(loaders, list | tuple) else [loaders]
     with torch.no_grad(), trainer.precision_plugin.val_step_context():
         for split, (loader, most) in enumerate(zip(loaders, trainer.num_val_batches, strict=True)):
-            for batch in islice(loader, whole(most)):
+            for batch in with_trainers_bar(trainer, islice(loader, whole(most)), most, words):
                 yield split, module.transfer_batch_to_device(batch, module.device, split)
 
 

@@ -14,6 +14,7 @@ from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import cut_file, read_config, sweep_place, write_json
 from dylora.runs.outcomes_file import cut_outcomes_file, write_outcomes
 from dylora.runs.validated import validated_choice, validated_curve
+from dylora.terminal import HEADING, marked_row, painted
 
 
 def results_table(split: str, module: EveryRankModule) -> str:
@@ -24,10 +25,12 @@ def results_table(split: str, module: EveryRankModule) -> str:
     has_choice = split == "validation"
     choice = choice_if_any(module.outcomes, module.tolerance) if has_choice else None
     width = max(12, *(len(name) + 2 for name in module.results))
-    lines = [table_header(split, module.eval_ranks, has_choice, width)]
+    lines = [painted(table_header(split, module.eval_ranks, has_choice, width), HEADING)]
     for name, values in module.results.items():
         chosen = None if choice is None else str(choice.rank) if name == module.monitor else ""
-        lines.append(table_row(name, values, module.summary(name), has_choice, width, chosen).rstrip())
+        row = table_row(name, values, module.summary(name), has_choice, width, chosen).rstrip()
+        mark = choice.rank if choice and name == module.monitor else None
+        lines.append(marked_row(row, list(values), mark, width))
     return "\n".join([*lines, *([choice.statement] if choice else [])])
 
 

@@ -12,13 +12,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from dylora.adapters.cuts import check_cut
+from dylora.callbacks.progress_bar import ProgressBar
 from dylora.cli.argument_texts import check_yaml_of
 from dylora.cli.classes import DEFAULTS, load_named
 from dylora.cli.command_options import NOT_OPTIONS, add_links, add_model_and_data, add_options_of
 from dylora.cli.commands import COMMANDS, typed
 from dylora.cli.evaluated_folder import entry_of, is_folder, load_folder
 from dylora.cli.evaluation_commands import EvaluationCommands
-from dylora.cli.fit import ProgressBar, as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
+from dylora.cli.fit import as_list, room_for_checkpoints, run_folder, run_loggers, with_whole_checkpoints
 from dylora.cli.fit_command import FitCommand
 from dylora.cli.links import check_kinds, check_task, fill_in_from, share
 from dylora.cli.parsed_options import check_parsed

@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 from dylora.cli.help_text import HelpFormatter
 from dylora.cli.messages import readable
 from dylora.processes import process_rank
+from dylora.terminal import FAULT, painted
 
 
 class PlainParser(ArgumentParser):
@@ -24,5 +25,5 @@ class PlainParser(ArgumentParser):
 def fail(message: str, status: int = 2) -> NoReturn:
     """Print one line on stderr, in the first process only, and exit with a status that is not 0."""
     if process_rank() == 0:
-        sys.stderr.write(f"dylora: error: {' '.join(message.split())}\n")
+        sys.stderr.write(f"{painted('dylora: error:', FAULT, sys.stderr)} {' '.join(message.split())}\n")
     sys.exit(status)

@@ -4,8 +4,10 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import TextIO
 
 import dylora
+from dylora.terminal import above_bars, is_terminal
 
 _PACKAGE = Path(dylora.__file__).parent
 
@@ -32,9 +34,25 @@ def quiet() -> None:
             if type(handler) is logging.StreamHandler:
                 # It has the stream of the moment in which the library was loaded, which may be closed by now (another
                 # command in this process, a notebook, a test); setStream would flush that one.
-                handler.stream = sys.stderr
+                handler.stream = _AboveBars(sys.stderr) if is_terminal(sys.stderr) else sys.stderr
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
+
+
+class _AboveBars:
+    """A terminal's stream that takes the bars away while something else is written to it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write above the bars."""
+        with above_bars():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self._stream.flush()
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:

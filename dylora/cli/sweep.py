@@ -25,8 +25,9 @@ from dylora.sweep.configuration import Settings, deciding, devices
 from dylora.sweep.expansion import Run, check_places, choose, expand
 from dylora.sweep.file import SweepFile, read_sweep
 from dylora.sweep.lock import locked
-from dylora.sweep.run import Engine, run_sweep
+from dylora.sweep.run import Engine, nothing, run_sweep
 from dylora.sweep.start import InProcess
+from dylora.terminal import StateLine, is_terminal
 
 Main = Callable[[Sequence[str]], None]
 EngineName = Literal["local", "slurm", "ray"]
@@ -86,7 +87,8 @@ def sweep(arguments: Sequence[str], main: Main) -> None:
         _check_devices(runs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run saves and stops at either signal
     with locked(Path(options.root) / name):
-        status = run_sweep(runs, engine, partial(print, flush=True), options.jobs or 1)
+        show = StateLine(sys.stdout).show if is_terminal() else nothing
+        status = run_sweep(runs, engine, partial(print, flush=True), options.jobs or 1, show)
     if status:
         sys.exit(status)
     print(f"Tables:  python -m dylora report {Path(options.root) / name}{_table(experiment)}")

@@ -19,6 +19,7 @@ from dylora.adapters.sensitivity import Batch, Output, Sensitivities, gather_sen
 from dylora.data.completion import IGNORED
 from dylora.errors import InputError
 from dylora.modules.image_classification import image_logits
+from dylora.progress import with_bar
 
 _TEXTS, _ROWS, _TOKENS = 1000, 16, 256
 _NO_INPUTS = ("labels", "index", "rank")
@@ -40,7 +41,10 @@ class Examples:
 
     def sensitivities(self, model: nn.Module, examples: int = 1000) -> Sensitivities:
         """What the two-sided cut needs, on so many rows."""
-        return gather_sensitivities(model, self.batches, self.outputs_of, self.output, examples=examples)
+        batches = with_bar(
+            self.batches, examples, "Weighing the cut", size=lambda batch: len(next(iter(batch.values())))
+        )
+        return gather_sensitivities(model, batches, self.outputs_of, self.output, examples=examples)
 
     def learn_order_(self, model: nn.Module, steps: int) -> None:
         """Learn the order of a sorted adapter, so that its lower ranks say what the whole one says; no label is used.
@@ -53,7 +57,8 @@ class Examples:
         """
         first = next(iter(self.batches))
         inputs = {name: first[name] for name in first if name not in _NO_INPUTS}
-        batches = islice(chain.from_iterable(repeat(self.batches)), steps)
+        endless = chain.from_iterable(repeat(self.batches))
+        batches = with_bar(islice(endless, steps), steps, "Learning the order")
         per_row = not getattr(model.config, "is_encoder_decoder", False) and check_rank_per_row(model, inputs)
         learn_order_(model, batches, partial(self._distance, model), steps=steps, rank_per_row=per_row)
 

@@ -9,11 +9,10 @@ from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
 from dylora.metrics.nlg import bleu
 from dylora.metrics.nlg.protocols import exact_matches, table_counts
-from dylora.modules.text_scores import item_score, score_names
+from dylora.modules.text_scores import item_score, score_names, slot_accuracies
 from dylora.rank_curve.kept import KeptOutcomes
 
 TextKind = Literal["ngrams", "e2e_ngrams", "means"]
-References = Sequence[Sequence[str]]
 
 
 def text_outcomes(
@@ -35,9 +34,9 @@ def text_outcomes(
     places = [record["index"] for record in written[ranks[0]] if items[record["index"]].references] if ranks else []
     if kind is None or not places:
         return None
-    references = [items[place].references for place in places]
+    chosen = [items[place] for place in places]
     texts = [{record["index"]: record["text"] for record in written[rank]} for rank in ranks]
-    rows = [_rows(task, score, [of_rank[place] for place in places], references) for of_rank in texts]
+    rows = [_rows(task, score, [of_rank[place] for place in places], chosen) for of_rank in texts]
     index = np.array(places, dtype=np.int32)
     values = np.array(rows, dtype=np.float32)
     return KeptOutcomes(kind, score, tuple(ranks), values, np.zeros(0, np.float32), np.zeros_like(index), index)
@@ -48,11 +47,14 @@ def _kind(task: str, score: str) -> TextKind | None:
         return None
     if score == "bleu":
         return "ngrams" if task == OWN_DATA or _is_table(task) else "e2e_ngrams"
-    return {"bleu_multi": "ngrams", "rouge_l": "means", "exact_match": "means"}.get(score)  # type: ignore[return-value]
+    return {"bleu_multi": "ngrams", "rouge_l": "means", "exact_match": "means", "slot_accuracy": "means"}.get(score)  # type: ignore[return-value]
 
 
-def _rows(task: str, score: str, texts: list[str], references: References) -> Sequence[Any]:
+def _rows(task: str, score: str, texts: list[str], items: Sequence[Item]) -> Sequence[Any]:
     """One row, or one number, of each text."""
+    references = [item.references for item in items]
+    if score == "slot_accuracy":
+        return slot_accuracies(list(zip(texts, items, strict=True)))
     if score == "rouge_l":
         return [item_score(text, own) for text, own in zip(texts, references, strict=True)]
     if score == "exact_match":

@@ -15,6 +15,7 @@ OF_HUNDRED = (
     "rouge_l",
     "exact_match",
     "token_accuracy",
+    "slot_accuracy",
 )
 """Beginnings of the names of shares and correlations, which the paper prints times 100; the others as they are."""
 

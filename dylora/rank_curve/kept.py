@@ -25,7 +25,7 @@ _METRICS: dict[Kind, tuple[str, ...]] = {
     "tokens": ("perplexity", "loss", "token_accuracy"),
     "ngrams": ("bleu", "bleu_multi"),
     "e2e_ngrams": ("bleu",),
-    "means": ("rouge_l", "exact_match"),
+    "means": ("rouge_l", "exact_match", "slot_accuracy"),
 }
 
 

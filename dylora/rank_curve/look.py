@@ -33,6 +33,7 @@ _UNITS = {
     "accuracy": "share of 1",
     "token_accuracy": "share of 1",
     "exact_match": "share of 1",
+    "slot_accuracy": "share of 1",
     "perplexity": "per token",
     "matthews": "-1 to 1",
     "pearson": "-1 to 1",

@@ -53,6 +53,20 @@ def table_row(
     return f"{first:<{width}}{''.join(cells)}{words}"
 
 
+def place_of(rank: int | None, ranks: Sequence[int], width: int = 12) -> slice | None:
+    """Where a rank's figure stands in a row; None for a rank without a column.
+
+    >>> row = "epoch 1       0.8000  0.9000    0.8500     2       2"
+    >>> row[place_of(2, [1, 2])]
+    '  0.9000'
+    """
+    shown = shown_ranks(sorted(ranks))
+    if rank not in shown:
+        return None
+    start = width + 8 * shown.index(rank)
+    return slice(start, start + 8)
+
+
 def shown_ranks(ranks: Sequence[int]) -> list[int]:
     """The ranks that a terminal has room for: all, or 16 of them evenly spread with both ends.
 

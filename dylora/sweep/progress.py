@@ -39,6 +39,17 @@ class Progress:
         left = self.seconds_left()
         return words if left is None else f"{words}; {duration(left)} left"
 
+    def state(self, runs: Sequence[Run]) -> str:
+        """What is under way.
+
+        Args:
+            runs: Those that have not ended, in their order.
+        """
+        done = self.total - len(self.left)
+        title = runs[0].record().title if self.jobs == 1 and runs else f"{min(self.jobs, len(runs))} runs at a time"
+        left = self.seconds_left()
+        return f"[{done + 1}/{self.total}] {title}: running" + ("" if left is None else f"; {duration(left)} left")
+
     def seconds_left(self) -> float | None:
         """The time that is left: each run takes the mean of its task's finished runs, or of all; None if unknown."""
         if not self.left or not self._times:

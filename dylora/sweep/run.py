@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from dylora.runs.record import RunRecord, read_record
 from dylora.signals import INTERRUPTED
@@ -15,7 +16,11 @@ Engine = Callable[[Sequence[Run]], Results]
 Say = Callable[[str], None]
 
 
-def run_sweep(runs: Sequence[Run], engine: Engine, say: Say, jobs: int = 1) -> int:
+def nothing(_: str) -> None:
+    """Show nothing."""
+
+
+def run_sweep(runs: Sequence[Run], engine: Engine, say: Say, jobs: int = 1, show: Say = nothing) -> int:
     """Carry out all runs that are not finished.
 
     Runs of a system with a grid of learning rates wait until those that try them have told which is best.
@@ -25,6 +30,7 @@ def run_sweep(runs: Sequence[Run], engine: Engine, say: Say, jobs: int = 1) -> i
         engine: Carries runs out, and gives them back as they end.
         say: Shows a line.
         jobs: How many run at a time, to estimate the time that is left.
+        show: Shows what is under way until the next line, or nothing for an empty text.
 
     Returns:
         The exit status: 0, 1 if a run failed, 130 if one was interrupted.
@@ -34,20 +40,23 @@ def run_sweep(runs: Sequence[Run], engine: Engine, say: Say, jobs: int = 1) -> i
     """
     progress = Progress(runs, jobs)
     failed: list[RunRecord] = []
+    carry_out = partial(_carry_out, engine=engine, say=say, progress=progress, failed=failed, show=show)
     ready = [run for run in runs if not run.learning_rates]
-    if not _carry_out(ready, engine, say, progress, failed):
+    if not carry_out(ready):
         return _stopped(say, failed)
     waiting = [(run, resolve(run, ready)) for run in runs if run.learning_rates]
     for run, resolved in waiting:
         if resolved is None:
             failed.append(_without_rate(run.record()))
             say(progress.line(run, failed[-1]))
-    if not _carry_out([resolved for _, resolved in waiting if resolved], engine, say, progress, failed):
+    if not carry_out([resolved for _, resolved in waiting if resolved]):
         return _stopped(say, failed)
     return _closing(say, failed, len(runs))
 
 
-def _carry_out(runs: Sequence[Run], engine: Engine, say: Say, progress: Progress, failed: list[RunRecord]) -> bool:
+def _carry_out(
+    runs: Sequence[Run], engine: Engine, say: Say, progress: Progress, failed: list[RunRecord], show: Say
+) -> bool:
     """Skip what is finished, carry out the rest; whether nothing was interrupted."""
     check_places(runs)
     left = []
@@ -60,14 +69,20 @@ def _carry_out(runs: Sequence[Run], engine: Engine, say: Say, progress: Progress
     if len(left) < len(runs):
         say(f"{len(runs) - len(left)} of {len(runs)} runs are finished already")
     try:
-        for run, record in engine(left):
+        show(progress.state(left) if left else "")
+        for run, record in engine(list(left)):
+            left.remove(run)
+            show("")
             say(progress.line(run, record))
             if record.status == "interrupted":
                 return False
             if record.status == "failed":
                 failed.append(record)
+            show(progress.state(left) if left else "")
     except KeyboardInterrupt:
         return False
+    finally:
+        show("")
     return True
 
 

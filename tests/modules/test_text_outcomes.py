@@ -10,7 +10,9 @@ from dylora.modules.text_scores import score_texts
 from dylora.rank_curve.kept import metric_outcomes
 
 ITEMS = [
-    Item("a", ("The Mill is a cheap pub near the river .", "A pub called The Mill .")),
+    Item(
+        "name : The Mill | priceRange : cheap", ("The Mill is a cheap pub near the river .", "A pub called The Mill .")
+    ),
     Item("b", ()),
     Item("c", ("Aromi is a cheap place in the city centre .",)),
     Item("d", ("Zizzi has good and cheap food for all .",)),
@@ -27,7 +29,13 @@ RECORDS = {
 @pytest.mark.parametrize(
     ("task", "score"),
     [(task, "bleu") for task in ("e2e", "dart", "webnlg", "prompts", "restaurants")]
-    + [("dart", "bleu_multi"), ("e2e", "rouge_l"), ("prompts", "rouge_l"), ("prompts", "exact_match")],
+    + [
+        ("dart", "bleu_multi"),
+        ("e2e", "rouge_l"),
+        ("prompts", "rouge_l"),
+        ("prompts", "exact_match"),
+        ("restaurants", "slot_accuracy"),
+    ],
 )
 def test_the_outcomes_give_the_score_of_each_rank(task, score, monkeypatch):
     monkeypatch.setattr(meteor, "is_available", lambda: False)

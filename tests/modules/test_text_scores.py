@@ -8,12 +8,20 @@ from dylora.modules.text_scores import item_score, score_names, score_texts
 
 TEXTS = ["A pub called The Mill .", "Aromi is not cheap .", "Cheap food"]
 REFERENCES = [("The Mill is a pub .", "A pub called The Mill ."), ("Aromi is cheap .",), ("Zizzi has cheap food .",)]
-PROTOCOLS = {"e2e": e2e_scores, "restaurants": e2e_scores, "webnlg": webnlg_scores, "dart": dart_scores}
+PROTOCOLS = {"e2e": e2e_scores, "webnlg": webnlg_scores, "dart": dart_scores}
 
 
 @pytest.fixture(autouse=True)
 def _no_meteor(monkeypatch):
     monkeypatch.setattr(meteor, "is_available", lambda: False)
+
+
+def test_the_embedded_set_has_the_protocol_of_e2e_and_the_share_of_the_stated_values():
+    items = [Item("name : The Mill | food : Greek", REFERENCES[0]), Item("", ()), Item("", REFERENCES[2])]
+    scores = score_texts("restaurants", ["The Mill is an inn.", "", TEXTS[2]], items)
+    assert tuple(scores) == score_names("restaurants")
+    assert scores.pop("slot_accuracy") == 0.75  # one of two values, and nothing to state
+    assert scores == e2e_scores(["The Mill is an inn.", TEXTS[2]], REFERENCES[::2])
 
 
 @pytest.mark.parametrize("task", PROTOCOLS)

@@ -41,3 +41,11 @@ def test_skipped_runs_are_counted(runs):
     progress = Progress(runs[:2])
     progress.skip(runs[0], _ended(runs[0], 10))
     assert progress.line(runs[1], _ended(runs[1], 10)) == "[2/2] dylora mrpc seed 10: finished after 10 s"
+
+
+def test_what_is_under_way_is_named_with_its_place_and_the_time_left(runs):
+    progress = Progress(runs)
+    assert progress.state(runs) == f"[1/8] {runs[0].record().title}: running"
+    progress.line(runs[0], _ended(runs[0], 60))
+    assert progress.state(runs[1:]) == f"[2/8] {runs[1].record().title}: running; 7 min 00 s left"
+    assert Progress(runs, jobs=3).state(runs) == "[1/8] 3 runs at a time: running"

@@ -97,3 +97,13 @@ def test_learning_rates_are_tried_apart_and_judged_by_the_best_cut(experiment, f
     assert {result.record.seed for result in results} == {10, 42}
     (chosen,) = read_tuning([tmp_path], results)
     assert (chosen.record.seed, chosen.record.learning_rate) == (3, 2e-3)
+
+
+def test_each_run_is_shown_while_it_is_under_way_and_nothing_when_the_sweep_ends(experiment, fake, tmp_path):
+    shown = []
+    runs = expand(experiment, "s", tmp_path, {})
+    run_sweep(runs, partial(one_after_another, start=fake), lambda _: None, show=shown.append)
+    states = [text for text in shown if text]
+    assert [text.partition("]")[0] for text in states] == [f"[{number}/8" for number in range(1, 9)]
+    assert all(run.record().title in text for run, text in zip(runs, states, strict=True))
+    assert shown[-1] == ""
