@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -86,3 +89,13 @@ def test_several_processes_ask_one_another_at_every_eighth_step_alone(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         callback.on_train_batch_end(trainer, None)
     assert trainer.saved == 24
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_stops_both_at_the_eighth_step(tmp_path):
+    script, path = Path(__file__).with_name("one_is_signalled.py"), tmp_path / "last.ckpt"
+    done = subprocess.run([sys.executable, str(script), str(path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr
+    assert torch.load(path, weights_only=True)["global_step"] == 8
+    asked = [line for line in done.stdout.splitlines() if "asked" in line]
+    assert sorted(asked) == [f"{rank} asked after step {step}" for rank in (0, 1) for step in (0, 8)]
