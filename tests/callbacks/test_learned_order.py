@@ -31,13 +31,18 @@ class Nothing(IterableDataset):
         return iter(())
 
 
-@pytest.fixture
-def filled(module):
+def filled_with(module):
+    """A module whose ranks differ much."""
     for name, parameter in module.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=5.0)
     torch.nn.init.normal_(module.model.classifier.out_proj.weight)
     return module
+
+
+@pytest.fixture
+def filled(module):
+    return filled_with(module)
 
 
 @pytest.fixture
@@ -50,6 +55,13 @@ def validate(tmp_path):
         return module.results["loss"], callback
 
     return run
+
+
+def test_the_order_is_learned_on_a_backbone_in_bf16(make_module, loader, validate):
+    module = filled_with(make_module(backbone_dtype="bf16"))
+    losses, _ = validate(module, Own(loader), "learned")
+    assert all(torch.tensor(loss).isfinite() for loss in losses.values())
+    assert {p.dtype for p in module.parameters() if p.requires_grad} == {torch.float32}
 
 
 @pytest.mark.parametrize("apart", [True, False])

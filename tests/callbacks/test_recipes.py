@@ -108,9 +108,13 @@ def test_a_resumed_run_ends_with_the_same_bits(fit, make_module, tmp_path, recip
         assert torch.equal(resumed.get_parameter(name), value), name
 
 
+LESS_MEMORY = {"backbone_dtype": "bf16", "gradient_checkpointing": True}
+
+
+@pytest.mark.parametrize("options", [{}, LESS_MEMORY], ids=["", "with less memory"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_each_recipe_trains_in_bf16(fit, make_module, recipe):
-    module = make_module()
+def test_each_recipe_trains_in_bf16(fit, make_module, recipe, options):
+    module = make_module(**options)
     before = _trained(module)
     fit(RankSamplingCallback("dylora", **RECIPES[recipe]), model=module, precision="bf16-mixed")
     after = _trained(module)
