@@ -59,9 +59,9 @@ def generate_at_ranks(
     """Continue every prompt at every rank.
 
     The batch is repeated once for each rank, or for as many of them as pay, and each row runs at its own; beam search
-    repeats rows, and their ranks with them. The first batch is checked: its first tokens are generated at one rank at a time too, and where the
-    scores differ, this model runs at one rank at a time from then on. What the model's own files say about decoding is
-    not used.
+    repeats rows, and their ranks with them. The first batch is checked: its first tokens are generated at one rank at a
+    time too, and where the scores differ, this model runs at one rank at a time from then on. What the model's own
+    files say about decoding is not used.
 
     Args:
         model: An adapted model in evaluation mode.
