@@ -68,7 +68,15 @@ def evaluation(quick: bool) -> dict[str, Run]:
 def generation(quick: bool) -> dict[str, Run]:
     """A batch of prompts continued at 4 ranks with 4 beams."""
     rows, tokens, new, width, layers = (2, 8, 4, 32, 1) if quick else (4, 64, 24, 768, 4)
-    config = GPT2Config(vocab_size=5000, n_embd=width, n_layer=layers, n_head=width // 16, n_positions=128)
+    config = GPT2Config(
+        vocab_size=5000,
+        n_embd=width,
+        n_layer=layers,
+        n_head=width // 16,
+        n_positions=128,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
     model = adapt(GPT2LMHeadModel(config), DyLoRAConfig(max_rank=4)).eval()
     ids = torch.randint(5, 800, (rows, tokens), generator=torch.Generator().manual_seed(0))
     mask, decoding = torch.ones_like(ids), DecodingConfig(num_beams=4, max_new_tokens=new, length_penalty=0.9)
@@ -113,7 +121,7 @@ class Clock(Callback):
 
 
 def share_of_an_epoch(epoch_ranks: str, quick: bool) -> float:
-    """The share of the second epoch's time that its validation takes."""
+    """The share of an epoch's time that its validation takes."""
     module = SequenceClassificationModule(adapter=DyLoRAConfig(max_rank=8), epoch_ranks=epoch_ranks)
     clock = Clock()
     trainer = Trainer(

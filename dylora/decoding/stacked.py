@@ -21,6 +21,8 @@ from dylora.errors import InputError
 
 _KEPT = ("bos_token_id", "decoder_start_token_id", "forced_bos_token_id")
 _CHECKED_TOKENS = 2
+_CACHED_TOKENS = {"cpu": 6144}
+"""Tokens of all rows, beams included, that one call's caches hold at its end. A CPU is slower with more."""
 _NOT_SUPPORTED = ("cannot use beam search", "only supports")  # how transformers refuses a way of decoding
 
 
@@ -56,10 +58,10 @@ def generate_at_ranks(
 ) -> list[list[list[int]]]:
     """Continue every prompt at every rank.
 
-    The batch is repeated once for each rank, and each row runs at its own; beam search repeats rows, and their ranks
-    with them. The first batch is checked: its first tokens are generated at one rank at a time too, and where the
-    scores differ, this model runs at one rank at a time from then on. What the model's own files say about decoding is
-    not used.
+    The batch is repeated once for each rank, or for as many of them as pay, and each row runs at its own; beam search
+    repeats rows, and their ranks with them. The first batch is checked: its first tokens are generated at one rank at a
+    time too, and where the scores differ, this model runs at one rank at a time from then on. What the model's own
+    files say about decoding is not used.
 
     Args:
         model: An adapted model in evaluation mode.
@@ -80,9 +82,8 @@ def generate_at_ranks(
     """
     _check_length(model, attention_mask, decoding.max_new_tokens)
     call = _Call(model, input_ids, attention_mask, decoding, tuple(end_ids), pad_id)
-    if may_stack(model, "generation", ranks, call.scores_at):
-        return call.texts_at(ranks)
-    return [texts for rank in ranks for texts in call.texts_at([rank])]
+    size = call.most_ranks() if may_stack(model, "generation", ranks, call.scores_at) else 1
+    return [texts for start in range(0, len(ranks), size) for texts in call.texts_at(ranks[start : start + size])]
 
 
 @torch.no_grad()
@@ -144,6 +145,14 @@ class _Call:
         rows = len(self.input_ids)
         texts = self._until_ends(self._stacked(ranks, {}))
         return [texts[start : start + rows] for start in range(0, len(texts), rows)]
+
+    def most_ranks(self) -> int:
+        """How many ranks at once are no slower than one; all where texts are drawn, as what is drawn depends on it."""
+        most = _CACHED_TOKENS.get(self.input_ids.device.type)
+        if most is None or self.decoding.sample:
+            return rank_state(self.model).config.max_rank
+        tokens = self.input_ids.shape[1] + self.decoding.max_new_tokens
+        return max(1, most // (len(self.input_ids) * self.decoding.num_beams * tokens))
 
     def texts_at_own(self, rank: int | Tensor) -> list[list[int]]:
         """The generated tokens of each row, at one rank for all or (rows,) of their own."""

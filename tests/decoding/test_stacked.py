@@ -22,7 +22,7 @@ from dylora.adapters.adapt import adapt
 from dylora.adapters.config import DyLoRAConfig
 from dylora.adapters.rank_per_row import takes_rank_per_row
 from dylora.assets import asset_path
-from dylora.decoding import DecodingConfig, end_token_ids, generate_at_ranks
+from dylora.decoding import DecodingConfig, end_token_ids, generate_at_ranks, stacked
 from dylora.errors import InputError
 
 RANKS = (1, 2, 3, 4)
@@ -81,6 +81,25 @@ def test_all_ranks_in_one_call_equal_rank_by_rank(writer, prompts, family, decod
     for rank, texts in zip(RANKS, stacked, strict=True):
         assert [texts] == _generate(model, ids, mask, (rank,), decoding)
     assert len({str(texts) for texts in stacked}) > 1, "the ranks must differ for the test to mean anything"
+
+
+@pytest.mark.parametrize(("tokens", "calls"), [(10**6, [12]), (2 * 3 * 4 * 16, [6, 6]), (1, [3] * 4)])
+def test_as_many_ranks_are_stacked_as_cached_tokens_pay(writer, prompts, tokens, calls, monkeypatch):
+    model, decoding = writer("gpt2"), WAYS.args[1][1]
+    expected = _generate(model, *prompts, RANKS, decoding)
+    rows, generate = [], model.generate
+
+    def counted(**inputs):
+        rows.append(len(inputs["input_ids"]))
+        return generate(**inputs)
+
+    monkeypatch.setattr(model, "generate", counted)
+    monkeypatch.setitem(stacked._CACHED_TOKENS, "cpu", tokens)
+    assert _generate(model, *prompts, RANKS, decoding) == expected
+    assert rows == calls
+    rows.clear()
+    _generate(model, *prompts, RANKS, DecodingConfig(max_new_tokens=2, sample=True))
+    assert rows == [12]
 
 
 @FAMILIES
