@@ -1,7 +1,8 @@
 """What runs each block of commands or code in README and documentation, or why nothing does.
 
-Of each page, in its order: the start of each block, and what is done with it. `tests/test_pages.py` runs those with a
-`Run`, one after the other, taken from the page; `same` names another test that runs the block of the page.
+Of each page, in its order: the start of each block, and what is done with it. `tests/test_pages.py` (and
+`tests/test_tutorials.py`) runs those with a `Run`, one after the other, taken from the page; `same` names another test
+that runs the block of the page.
 Every other block has a reason. `python tests/documented_blocks.py` prints all of it.
 """
 
@@ -25,7 +26,7 @@ def same(test: str) -> str:
 
 NOTEBOOKS = ["docs/tutorials/elastic.py"]
 
-# What a page takes for granted; tests/test_pages.py makes it in the folder that the page is run in.
+# What a page takes for granted; tests/page_places.py makes it in the folder that the page is run in.
 NEEDS = {
     "README.md": ["run", "peft", "texts", "clone", "backbone"],
     "docs/choice.md": ["run"],
@@ -44,6 +45,7 @@ NEEDS = {
 }
 
 RUN = {"logs/rte/version_0": "logs/restaurants/version_0"}  # the run that is there
+TEXTS = "logs/restaurants_text/version_0/predictions/rank_2.jsonl"
 WHOLE_HUB = "needs the hub, GPUs and days"
 
 BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
@@ -58,9 +60,8 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         (
             "python -m dylora fit --config configs/rte.yaml",
             Run(
-                {"python -m dylora fit --config configs/nlg/demo.yaml && ": ""},
                 added="--print_config",
-                left_out={"python -m dylora test": "see docs/nlg.md"},
+                left_out={"python -m dylora fit --config configs/nlg/demo.yaml": "docs/nlg.md has the same"},
             ),
         ),
         (
@@ -178,7 +179,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         (
             "python -m dylora fit --config configs/nlg/demo.yaml",
             Run(
-                {"--hypotheses FILE --references FILE": "--hypotheses TEXTS --references TEXTS"},
+                {"--hypotheses FILE --references FILE": f"--hypotheses {TEXTS} --references {TEXTS}"},
                 added=SHORT,
                 left_out={"python -m dylora fit --config configs/nlg/e2e.yaml": "needs the files of E2E"},
             ),
@@ -211,7 +212,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
             "python -m dylora sweep experiments/table2.yaml",
             Run(
                 {"--preset small ": "--preset small --systems dylora --seeds 10 "},
-                left_out={"python -m dylora sweep experiments/table2.yaml  ": WHOLE_HUB},
+                left_out={"python -m dylora sweep experiments/table2.yaml$": WHOLE_HUB},
             ),
         ),
         (
@@ -291,7 +292,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         ("Run logs/digits", Output()),
         ("python -m dylora test", AS_WRITTEN),
         ("Run logs/digits", Output()),
-        ("import dylora", AS_WRITTEN),
+        ("from pathlib", AS_WRITTEN),
         ("python -m dylora fit --model Image", PARSED),
     ],
     "docs/tutorials/index.md": [],
@@ -305,11 +306,11 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         ("python -m dylora choose", AS_WRITTEN),
         ("logs/places", Output()),
         ("python -m dylora predict", AS_WRITTEN),
-        ("rank 1", Output()),
+        ("Blue Door", Output()),
     ],
     "docs/tutorials/table.md": [
         ("python -m dylora sweep table2", AS_WRITTEN),
-        ("lora restaurants", Output()),
+        ("logs/table2-small", Output()),
         ("python -m dylora sweep table2", AS_WRITTEN),
         ("[1/4]", Output()),
         ("python -m dylora report", AS_WRITTEN),
@@ -326,8 +327,8 @@ def main() -> None:
     for page, entries in BLOCKS.items():
         print(f"\n{page}")
         for start, what in entries:
-            by = "tests/test_pages.py: " if not isinstance(what, str) else ""
-            print(f"  {start or '(any)'}: {by}{what}")
+            test = "tests/test_tutorials.py" if "tutorials/" in page else "tests/test_pages.py"
+            print(f"  {start or '(any)'}: {what if isinstance(what, str) else f'{test}: {what}'}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Run:
         changes: Texts of the block, such as names of folders that only the reader has, and what stands there instead.
         added: Options that each `fit` of the block gets in addition, such as fewer steps.
         before: Python that is run first: what the page says that the reader has.
-        left_out: Starts of commands that are not run, and why.
+        left_out: Starts of commands that are not run (with a `$` behind it a whole command), and why.
     """
 
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -133,8 +133,8 @@ def run_python(text: str, page: str, names: dict[str, Any], what: Run) -> str:
 def run_shell(text: str, what: Run) -> str:
     """Run the commands of a block, those of dylora in this process; returns what they printed."""
     for start in what.left_out:
-        assert start in text, f"no {start!r} in the block any more"
-    commands = [each for each in commands_of(text) if not each.startswith(tuple(what.left_out))]
+        assert start.rstrip("$") in text, f"no {start!r} in the block any more"
+    commands = [each for each in commands_of(text) if not f"{each}$".startswith(tuple(what.left_out))]
     commands = changed("\0".join(commands), what).split("\0")
     return "".join(run_dylora(each, what.added) if COMMAND.match(each) else run_bash(each) for each in commands)
 
@@ -143,13 +143,13 @@ def commands_of(text: str) -> Iterator[str]:
     """The commands of a block: a line each, or several that a quote or a backslash holds together."""
     held = ""
     for line in text.split("\n"):
-        held += line
+        held += line if held else re.sub(r"(^|\s)#.*", "", line)  # a comment may have an apostrophe
         if held.endswith("\\"):
             held = held[:-1]
         elif held.count('"') % 2 or held.count("'") % 2:
             held += "\n"
         else:
-            if held.strip() and not held.startswith("#"):
+            if held.strip():
                 yield held
             held = ""
     assert not held, f"a command without an end: {held}"
