@@ -33,7 +33,7 @@ def test_fit_then_test_leaves_the_texts_of_each_rank(options, tmp_path, capsys):
     run = tmp_path / "logs" / "restaurants_text" / "version_0"
     content = tiny.metrics_of(run)
     assert content["metric"] == "perplexity"
-    assert {"perplexity", "token_accuracy", "bleu", "rouge_l"} <= set(content["last"]["metrics"])
+    assert {"perplexity", "token_accuracy", "slot_accuracy", "bleu", "rouge_l"} <= set(content["last"]["metrics"])
     capsys.readouterr()
     main(["test", "--config", str(run / "config.yaml"), "--rank", "1,4", "--trainer.limit_test_batches", "1"])
     assert "bleu" in capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_what_has_outcomes_is_said_where_the_metric_has_none(options, tmp_path, 
     main(["fit", *options, "--model.monitor", "cider"])
     line = refused("choose", tmp_path / "logs" / "restaurants_text" / "version_0")
     assert "RUN: must be a run that went by a metric with outcomes (accuracy, f1, " in line
-    assert "bleu_multi, rouge_l, exact_match), got " in line
+    assert "bleu_multi, rouge_l, exact_match, slot_accuracy), got " in line
     assert "which went by cider" in line
 
 
@@ -69,7 +69,7 @@ def test_a_score_that_nothing_is_written_for_cannot_be_monitored(options, refuse
     line = refused("fit", *options, "--model.monitor", "bleu", "--data.generate_examples", "0")
     assert "model.monitor: must be one of the metrics of this evaluation (perplexity, token_accuracy, loss)" in line
     line = refused("fit", *options, "--model.monitor", "accuracy")
-    assert "model.monitor: must be a metric of the data (perplexity, token_accuracy, bleu, " in line
+    assert "model.monitor: must be a metric of the data (perplexity, token_accuracy, slot_accuracy, " in line
 
 
 @pytest.mark.parametrize(("name", "data"), [("e2e", "E2EDataModule"), ("dart", "DARTDataModule"), ("xsum", "E2EData")])
