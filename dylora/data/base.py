@@ -275,8 +275,8 @@ class CachedDataModule(LoaderDataModule):
 
     def counted(self, part: Part) -> Counted:
         """Bars over the rows of a part that are tokenised: where the trainer has its own, else on a terminal."""
-        is_shown = None if self.trainer is None else self.trainer.progress_bar_callback is not None
-        return counted(f"{self.name} {part}", is_shown)
+        is_wanted = self.trainer is None or self.trainer.progress_bar_callback is not None
+        return counted(f"{self.name} {part}", is_wanted)
 
     def report(self, part: Part) -> None:
         """Tell what was cut or left out of a part, when it is first read."""

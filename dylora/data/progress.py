@@ -1,9 +1,12 @@
 """A bar on stderr over the rows that are tokenised, where that takes longer than a moment."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from tqdm import tqdm  # type: ignore[import-untyped]
+
+from dylora.terminal import is_terminal
 
 Advance = Callable[[int], object]
 """Says that so many rows more are done."""
@@ -14,18 +17,19 @@ ROWS_AT_ONCE = 1000
 _DELAY_SECONDS = 1.0
 
 
-def counted(what: str, is_shown: bool | None = None) -> Counted:
+def counted(what: str, is_wanted: bool = True) -> Counted:
     """Bars for something that is tokenised.
 
     Args:
         what: What it is, such as `rte train`.
-        is_shown: Whether the bars are shown; None shows them where stderr is a terminal.
+        is_wanted: Whether the user wants bars; they are shown on a terminal alone.
     """
 
     @contextmanager
     def opened(rows: int) -> Iterator[Advance]:
         words = {"desc": f"tokenising {what}", "unit": " rows", "leave": False, "dynamic_ncols": True}
-        with tqdm(total=rows, disable=None if is_shown is None else not is_shown, delay=_DELAY_SECONDS, **words) as bar:
+        is_shown = is_wanted and is_terminal(sys.stderr)
+        with tqdm(total=rows, disable=not is_shown, delay=_DELAY_SECONDS, **words) as bar:
             yield bar.update
 
     return opened
@@ -34,7 +38,7 @@ def counted(what: str, is_shown: bool | None = None) -> Counted:
 def slices(rows: int, open_bar: Counted) -> Iterator[slice]:
     """So many rows in pieces that are tokenised at once, with a bar over them.
 
-    >>> list(slices(2001, counted("rte train", is_shown=False)))
+    >>> list(slices(2001, counted("rte train", is_wanted=False)))
     [slice(0, 1000, None), slice(1000, 2000, None), slice(2000, 2001, None)]
     """
     with open_bar(rows) as advance:
@@ -44,5 +48,5 @@ def slices(rows: int, open_bar: Counted) -> Iterator[slice]:
             advance(piece.stop - piece.start)
 
 
-silent = counted("", is_shown=False)
+silent = counted("", is_wanted=False)
 """No bars."""
