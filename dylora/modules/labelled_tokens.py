@@ -4,7 +4,7 @@ Logits are (tokens, vocabulary), by far the largest tensor of a language model. 
 their logits are not computed; the others are, a part at a time, where only losses and choices are wanted of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -16,8 +16,9 @@ _LOGITS = 2**24
 """Largest number of logits that are held at once: 64 MiB in fp32."""
 
 
-TokenLosses = tuple[Tensor, Tensor]
-"""Loss of each token, (tokens,), and the token that was most probable, (tokens,)."""
+TokenLosses = tuple[Tensor, Tensor | None]
+"""Loss of each token, (tokens,), and the token that was most probable, (tokens,), or None where gradients are recorded:
+a training step has no use for it."""
 
 
 class LabelledTokens:
@@ -45,7 +46,7 @@ class LabelledTokens:
         return (model_logits if hidden is None else self._head()(hidden)).float()
 
     def losses(self, inputs: Mapping[str, Any], counted: Tensor, targets: Tensor, smoothing: float) -> TokenLosses:
-        """Loss and most probable token at each labelled token.
+        """Loss and, without gradients, most probable token at each labelled token.
 
         Args:
             inputs: Keyword arguments of the model's forward.
@@ -60,12 +61,11 @@ class LabelledTokens:
         size = max(1, _LOGITS // self._model.config.get_text_config().vocab_size)
         if len(targets) <= size or not (_is_frozen_linear(head) or not torch.is_grad_enabled()):
             return _losses_of(head(hidden).float(), targets, smoothing)
-        if type(head) is nn.Linear:
-            found: TokenLosses = _InParts.apply(hidden, *_weights(head), targets, smoothing, size)  # type: ignore[no-untyped-call]
-            return found
+        if type(head) is nn.Linear and torch.is_grad_enabled():
+            return _InParts.apply(hidden, *_weights(head), targets, smoothing, size), None  # type: ignore[no-untyped-call]
         parts = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
         losses, best = zip(*(_losses_of(head(part).float(), labels, smoothing) for part, labels in parts), strict=True)
-        return torch.cat(losses), torch.cat(best)
+        return torch.cat(losses), _joined(best)
 
     def _head(self) -> nn.Module:
         return cast(nn.Module, cast(Any, self._model).get_output_embeddings())
@@ -136,7 +136,12 @@ def _first(hidden: Tensor) -> Tensor:
 
 def _losses_of(logits: Tensor, targets: Tensor, smoothing: float) -> TokenLosses:
     losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-    return losses, logits.detach().argmax(-1)
+    return losses, None if torch.is_grad_enabled() else logits.argmax(-1)
+
+
+def _joined(choices: Sequence[Tensor | None]) -> Tensor | None:
+    found = [each for each in choices if each is not None]
+    return torch.cat(found) if found else None
 
 
 class _InParts(torch.autograd.Function):
@@ -155,24 +160,20 @@ class _InParts(torch.autograd.Function):
         targets: Tensor,
         smoothing: float,
         size: int,
-    ) -> TokenLosses:
-        losses, best, grads = [], [], []
+    ) -> Tensor:
+        losses, grads = [], []
         for part, labels in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
             logits = F.linear(part.to(weight.dtype), weight, bias).float()
-            loss, choice = _losses_of(logits, labels, smoothing)
-            losses.append(loss)
-            best.append(choice)
+            losses.append(F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing))
             if ctx.needs_input_grad[0]:
                 grad = torch.softmax(logits, -1).sub_(smoothing / logits.shape[-1])
                 grad[torch.arange(len(labels), device=grad.device), labels] -= 1 - smoothing
                 grads.append((grad.to(weight.dtype) @ weight).to(hidden.dtype))
-        choices = torch.cat(best)
-        ctx.mark_non_differentiable(choices)
         ctx.save_for_backward(*([torch.cat(grads)] if grads else []))
-        return torch.cat(losses), choices
+        return torch.cat(losses)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (grads,) = ctx.saved_tensors
         return grads * grad[:, None].to(grads.dtype), None, None, None, None, None
 
