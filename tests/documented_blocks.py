@@ -171,6 +171,23 @@ BLOCKS: dict[str, list[tuple[str, str]]] = {
     ],
     "docs/reference.md": [],
     "docs/results.md": [("", BY_HAND)],
+    "docs/scale.md": [
+        (
+            "python -m dylora fit --config configs/rte.yaml",
+            like("cli/test_processes.py::test_two_processes_share_ranks_adapters_and_the_figures_of_one"),
+        ),
+        (
+            "torchrun --nproc_per_node 2",
+            like("cli/test_launchers.py::test_two_processes_make_one_run_and_one_of_them_speaks"),
+        ),
+        ("torchrun --nnodes 2", like("cli/test_launchers.py::test_two_processes_make_one_run_and_one_of_them_speaks")),
+        ("MASTER_ADDR=HOST", like("cli/test_launchers.py::test_two_processes_make_one_run_and_one_of_them_speaks")),
+        ("#!/bin/bash", like("cli/test_launchers.py::test_two_processes_make_one_run_and_one_of_them_speaks")),
+        (
+            "python -m dylora fit --config configs/nlg/llama.yaml",
+            like("cli/test_sharded_backbone.py::test_what_is_trained_over_a_shared_backbone_is_what_ddp_trains"),
+        ),
+    ],
     "docs/sweeps.md": [
         (
             "python -m dylora sweep experiments/table2.yaml",

@@ -118,6 +118,7 @@ def outcomes_on_validation(trainer: Trainer, module: EveryRankModule) -> KeptOut
                 batch = module.transfer_batch_to_device(batch, module.device, split)
                 for rank, _, outputs in module.outputs_at_ranks(batch):
                     module.keep_outcomes(rank, outputs, batch, split)
+    module.await_others()
     return module.take_outcomes()
 
 
