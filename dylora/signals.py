@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = 130
 """Exit status of a process that Ctrl-C ended, as shells have it."""
@@ -32,11 +33,19 @@ def ending_in_one_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        print("Interrupted", file=sys.stderr)
-        sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+        _end(interrupt)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's trainer makes an exit with status 1 of it
+            _end(end.__context__)
+        raise
     finally:
         if is_ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(interrupt: KeyboardInterrupt) -> NoReturn:
+    print("Interrupted", file=sys.stderr)
+    sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

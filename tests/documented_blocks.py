@@ -46,6 +46,8 @@ NEEDS = {
 
 RUN = {"logs/rte/version_0": "logs/restaurants/version_0"}  # the run that is there
 TEXTS = "logs/restaurants_text/version_0/predictions/rank_2.jsonl"
+LAUNCHERS = "cli/test_launchers.py runs each form in two processes"
+LAUNCHES = ["torchrun --nproc_per_node 2", "torchrun --nnodes 2", "MASTER_ADDR=HOST", "#!/bin/bash"]
 WHOLE_HUB = "needs the hub, GPUs and days"
 
 BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
@@ -207,6 +209,14 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
     ],
     "docs/reference.md": [],
     "docs/results.md": [("", BY_HAND)],
+    "docs/scale.md": [
+        ("python -m dylora fit --config configs/rte.yaml", "not run: as it is, needs two GPUs; cli/test_processes.py"),
+        *[(start, f"not run: as it is, needs several GPUs or machines; {LAUNCHERS}") for start in LAUNCHES],
+        (
+            "python -m dylora fit --config configs/nlg/llama.yaml",
+            "not run: as it is, needs GPUs; cli/test_sharded_backbone.py",
+        ),
+    ],
     "docs/sweeps.md": [
         (
             "python -m dylora sweep experiments/table2.yaml",

@@ -61,6 +61,7 @@ def _begin(place: int, count: int, port: int, arguments: list[str], number: int)
         ranks = {"RANK": place, "LOCAL_RANK": place, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
         where = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "tests"}
         os.environ.update({name: str(value) for name, value in {**ranks, **where}.items()})
+        rank_zero_only.rank = place  # found out when Lightning was loaded
     status: object = 0
     try:
         command(arguments)
@@ -76,6 +77,7 @@ def _begin(place: int, count: int, port: int, arguments: list[str], number: int)
 
 if __name__ == "__main__":
     import torch
+    from lightning_utilities.core.rank_zero import rank_zero_only
 
     import dylora.cli.lightning_cli  # noqa: F401 (loaded once for all processes)
     from dylora.cli import main as command

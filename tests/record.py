@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.distributed.tensor import DTensor
 
 from dylora.adapters.active_rank import rank_state
 from dylora.adapters.parameters import adapter_state
@@ -70,15 +71,42 @@ class LoseFolder(Callback):
             shutil.rmtree(trainer.default_root_dir)
 
 
-class InterruptSetup(Callback):
-    """Press Ctrl-C after the run's configuration is written and before anything is trained."""
+class FailSetup(Callback):
+    """Something happens after the run's configuration is written and before anything is trained.
+
+    Args:
+        name: Of a signal, or `bug`, for an exception that nobody expects.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        raise KeyboardInterrupt
+        if self.name == "bug":
+            raise ZeroDivisionError
+        signal.raise_signal(signal.Signals[self.name])
 
 
 def _full(_: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Held(Callback):
+    """Write how many of the backbone's frozen numbers a process holds, and how many there are, between two forwards.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        frozen = [each for each in pl_module.parameters() if not each.requires_grad]
+        held = sum(each.to_local().numel() if isinstance(each, DTensor) else each.numel() for each in frozen)
+        whole = sum(each.numel() for each in frozen)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"held_{trainer.global_rank}.json").write_text(json.dumps([held, whole]))
 
 
 class Figures(Callback):

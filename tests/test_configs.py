@@ -100,6 +100,12 @@ def test_the_ddp_overlay_is_taken_as_a_second_config(backbone, monkeypatch, tmp_
     assert (cli.trainer.world_size, type(cli.trainer.strategy).__name__) == (2, "DDPStrategy")
 
 
+def test_the_overlay_of_a_shared_backbone_is_taken_as_a_second_config(backbone, monkeypatch, tmp_path):
+    arguments = ["--config", CONFIGS / "demo.yaml", "--config", CONFIGS / "trainer" / "fsdp.yaml"]
+    cli = _build([*arguments, "--trainer.accelerator", "cpu", "--trainer.devices", "2"], monkeypatch, tmp_path)
+    assert (cli.trainer.world_size, type(cli.trainer.strategy).__name__) == (2, "ShardedBackbone")
+
+
 def test_the_v100_overlay_is_parsed():
     overlay = yaml.safe_load((CONFIGS / "trainer" / "v100x8.yaml").read_text())
     assert overlay["trainer"] == {"accelerator": "gpu", "devices": 8, "strategy": "ddp", "precision": "16-mixed"}

@@ -73,6 +73,7 @@ def calibrate(
         examples=-(-examples // processes),
         seed=seed,
     )
+    module.await_others()
     seen = _sum_over_processes(found, counted.rows) if processes > 1 else counted.rows
     return Calibration(found, seen, perf_counter() - start)
 

@@ -105,6 +105,7 @@ def outcomes_on_validation(trainer: Trainer, module: EveryRankModule) -> KeptOut
         if "labels" in batch:  # the others are prompts to generate from
             for rank, _, outputs in module.outputs_at_ranks(batch):
                 module.keep_outcomes(rank, outputs, batch, split)
+    module.await_others()
     return module.take_outcomes()
 
 

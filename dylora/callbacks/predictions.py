@@ -9,6 +9,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from dylora.modules.base import EveryRankModule
 from dylora.runs.folders import free_path
 from dylora.whole_files import UnwritableError, write_whole
 
@@ -44,6 +45,8 @@ class CollectPredictions(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the processes' records together and sort them."""
         shares = [self.records]
+        if isinstance(pl_module, EveryRankModule):
+            pl_module.await_others()
         if trainer.world_size > 1:
             shares = [{} for _ in range(trainer.world_size)]
             dist.all_gather_object(shares, self.records)

@@ -22,7 +22,7 @@ from dylora.cli.fit import (
     stopped_by_the_disk,
 )
 from dylora.cli.initial import start_from
-from dylora.cli.trainer_options import trainer_error
+from dylora.cli.trainer_options import check_strategy, trainer_error
 from dylora.errors import InputError
 from dylora.modules.base import EveryRankModule, check_precision
 from dylora.processes import process_rank, say
@@ -40,6 +40,7 @@ class FitCommand(LightningCLI):
 
     folder: Path | None
     _trial: TemporaryDirectory[str] | None
+    _first_step: int
 
     def fit(self, model: LightningModule, **options: Any) -> None:  # noqa: ANN401
         """Train; afterwards show the best epoch's table and where the run lies."""
@@ -48,6 +49,8 @@ class FitCommand(LightningCLI):
             with _quiet_writers():
                 self.trainer.fit(model, **options)
         except SystemExit:
+            if not self._has_trained():
+                raise
             say(interrupted_words(self.folder, self.trainer))
             sys.exit(INTERRUPTED)
         except Exception as error:
@@ -64,6 +67,11 @@ class FitCommand(LightningCLI):
         if not self._trial:
             say(closing_words(self.folder, self.trainer, model))
 
+    def _has_trained(self) -> bool:
+        """Whether any step was done, by this run and not by the one that it resumes."""
+        trainer = getattr(self, "trainer", None)
+        return trainer is not None and trainer.global_step > self._first_step
+
     def _has_lost_its_folder(self, error: Exception) -> bool:
         """Whether the run's folder has gone, without which a logger fails; other processes have none."""
         assert self.folder is not None
@@ -79,6 +87,7 @@ class FitCommand(LightningCLI):
             options.rank_sampling.bind_to(self.model)
             check_precision(str(options.trainer.precision))
             check_end(options.trainer)
+            check_strategy(options.trainer.strategy)
 
     def _root_of_runs(self, trainer: Any) -> Path:  # noqa: ANN401
         """The folder of all runs; for a trial a temporary one, so that it is never taken for the newest run."""

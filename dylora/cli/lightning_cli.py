@@ -110,16 +110,11 @@ class DyLoRACLI(FitCommand, EvaluationCommands):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
             )
-        except (InputError, MisconfigurationException, KeyboardInterrupt, SystemExit):
+        except BaseException:
             self._clean_up(is_refused=not self._has_trained())
             raise
         finally:
             self._clean_up(is_refused=False)
-
-    def _has_trained(self) -> bool:
-        """Whether any step was done, by this run and not by the one that it resumes."""
-        trainer = getattr(self, "trainer", None)
-        return trainer is not None and trainer.global_step > self._first_step
 
     def _clean_up(self, is_refused: bool) -> None:
         """A trial leaves nothing behind, a run that failed before it wrote anything no folder."""

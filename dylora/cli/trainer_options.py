@@ -48,6 +48,22 @@ def check_trainer(options: Any, command: str) -> None:  # noqa: ANN401 (jsonargp
                 raise InputError(f"--trainer.{name}", "above 0 for a training", 0, fix)
 
 
+def check_strategy(strategy: object) -> None:
+    """Refuse strategies of Lightning that spread adapters over processes: their checkpoints would hold parts of them.
+
+    Args:
+        strategy: The trainer's option: a name, or the strategy itself.
+
+    Raises:
+        InputError: If it is one of them.
+    """
+    name = strategy.rpartition(".")[2] if isinstance(strategy, str) else type(strategy).__name__
+    if name.startswith("fsdp") or name in ("FSDPStrategy", "ModelParallelStrategy"):
+        allowed = "one under which all of an adapter is in each process"
+        fix = "take ddp, or --config configs/trainer/fsdp.yaml, which spreads the frozen backbone alone"
+        raise InputError("--trainer.strategy", allowed, name, fix)
+
+
 def trainer_error(error: Exception, options: Any) -> InputError | None:  # noqa: ANN401 (jsonargparse's namespace)
     """What Lightning raised about one of the trainer's options, in this project's form; None for anything else.
 

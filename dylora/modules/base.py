@@ -33,6 +33,7 @@ from dylora.modules.from_checkpoint import MODULE, FromCheckpoint
 from dylora.modules.stacked_ranks import Batch
 from dylora.modules.step_losses import StepLosses
 from dylora.runs.checkpoints import KEY, check_identity, identity
+from dylora.runs.moments import check_moments
 
 
 class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
@@ -279,6 +280,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
             fix = "give the trainer one of them"
             raise InputError("max_epochs or max_steps", "a number, for the learning rate", "neither", fix)
         optimizer = self.method.optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay)
+        optimizer.register_load_state_dict_pre_hook(check_moments)
         self._total_steps = int(self.trainer.estimated_stepping_batches)
         schedule = linear_warmup(optimizer, self._total_steps, self.warmup_ratio, self.warmup_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

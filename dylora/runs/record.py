@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -95,13 +95,17 @@ def read_record(folder: Path) -> RunRecord | None:
         fix = "read it with the version of dylora that wrote it, or run it again under another --root"
         raise InputError(str(path), f"a run's record of format {FORMAT}", given, fix)
     names = {field.name for field in fields(RunRecord)}
-    if not {"system", "task", "seed", "status"} <= content.keys() <= names:
+    needed = {
+        field.name for field in fields(RunRecord) if field.default is MISSING and field.default_factory is MISSING
+    }
+    if not needed | {"status"} <= content.keys() <= names:
         wrong = sorted(content.keys() - names) or "too few keys"
         raise InputError(str(path), "a run's record", f"one with {wrong}", "delete the run's folder")
     if content.get("result") is not None:
         check_below(f"{path}: result", str(content["result"]))
     for name, value in content.items():
-        if not isinstance(value, _KINDS[name]) or (name == "status" and value not in get_args(Status)):
+        is_of_kind = isinstance(value, _KINDS[name]) and isinstance(value, bool) == (_KINDS[name] == (bool,))
+        if not is_of_kind or (name == "status" and value not in get_args(Status)):
             raise InputError(
                 str(path), "a run's record", f"one whose {name} is {value!r:.60}", "delete the run's folder"
             )

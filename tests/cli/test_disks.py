@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 
 from dylora.callbacks.predictions import write_records
 from dylora.cli import main
@@ -126,8 +127,44 @@ def test_a_signal_while_a_command_starts_ends_it_in_one_line_and_leaves_no_folde
     assert not (tmp_path / "logs").exists()
 
 
-def test_an_interruption_before_the_first_step_leaves_no_folder(backbone, tmp_path):
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_behind_the_trainers_begin_and_before_the_first_step_leaves_no_folder(
+    backbone, tmp_path, capsys, name, status
+):
+    fault = {"trainer.callbacks+": "record.FailSetup", "trainer.callbacks.name": name}
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background jobs ignore it
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main(["fit", *tiny.options(backbone, tmp_path, **fault)])
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    assert caught.value.code == status
+    out, err = capsys.readouterr()
+    assert "Interrupted" not in out
+    assert err.endswith("\nInterrupted\n")
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_bug_before_the_first_step_leaves_no_folder(backbone, tmp_path):
+    """Its configuration would be taken for that of a run."""
+    fault = {"trainer.callbacks+": "record.FailSetup", "trainer.callbacks.name": "bug"}
+    with pytest.raises(ZeroDivisionError):
+        main(["fit", *tiny.options(backbone, tmp_path, **fault)])
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_file_without_digests_whose_moments_are_of_other_parameters_is_refused_in_one_line(
+    trained, backbone, tmp_path, capsys
+):
+    checkpoint = torch.load(trained / RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    del checkpoint["digests"]
+    checkpoint["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(3, 3)
+    torch.save(checkpoint, tmp_path / "older.ckpt")
+    more = {"trainer.max_epochs": 3}
     with pytest.raises(SystemExit) as caught:
-        main(["fit", *tiny.options(backbone, tmp_path, **{"trainer.callbacks+": "record.InterruptSetup"})])
-    assert caught.value.code == 130
+        main(["fit", *tiny.options(backbone, tmp_path, **more), "--ckpt_path", str(tmp_path / "older.ckpt")])
+    assert caught.value.code == 2
+    assert (
+        "--ckpt_path: must be a checkpoint of this optimizer, got one in which exp_avg has" in capsys.readouterr().err
+    )
     assert not (tmp_path / "logs").exists()

@@ -74,6 +74,10 @@ def test_help_describes_every_option(capsys):
         (["--engine_option", "a=1"], "--engine_option: must be left out without --engine slurm or ray"),
         (["--engine", "cloud"], "cloud"),
         (["--sead", "1"], "--sead"),
+        (["--set", "trainer.max_epochs=[1"], "--set"),
+        (["--set", "model.backbone=builtin/bogus", "--jobs", "0"], "--jobs: must be at least 1, got 0"),
+        (["--name", "../../evil"], "must be a name of a folder below the root, got '../../evil'"),
+        (["--root", __file__], "--root"),
     ],
 )
 def test_wrong_options(write, refused, arguments, words, tmp_path):

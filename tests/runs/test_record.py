@@ -1,5 +1,6 @@
 """What a learning rate is chosen by: what each run was trained for."""
 
+import json
 import math
 from dataclasses import fields
 
@@ -53,3 +54,46 @@ def test_the_result_of_a_record_lies_below_its_run(tmp_path):
 
 def test_every_field_of_a_record_has_its_kinds():
     assert set(_KINDS) == {field.name for field in fields(RunRecord)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": True}, "seed is True"),
+        ({"seed": "ten"}, "seed is 'ten'"),
+        ({"command": "fit"}, "command is 'fit'"),
+        ({"seconds": None}, "seconds is None"),
+        ({"overrides": []}, r"overrides is \[\]"),
+        ({"status": "lost"}, "status is 'lost'"),
+        ({"tunes": 1}, "tunes is 1"),
+        ({"extra": 1}, r"one with \['extra'\]"),
+        ({"label": None}, "label is None"),
+    ],
+)
+def test_a_record_of_other_kinds_is_refused_in_one_line(tmp_path, changes, words):
+    RunRecord("s", None, "x", "X", "rte", 10, None, None, {}, []).write(tmp_path)
+    content = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**content, **changes}))
+    with pytest.raises(
+        InputError, match=rf"run.json: must be a run's record, got one .*{words.removeprefix('one with ')}"
+    ):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "missing", ["sweep", "table", "label", "rank", "learning_rate", "overrides", "command", "status"]
+)
+def test_a_record_without_one_of_its_fields_is_refused_in_one_line(tmp_path, missing):
+    RunRecord("s", None, "x", "X", "rte", 10, None, None, {}, []).write(tmp_path)
+    content = json.loads((tmp_path / "run.json").read_text())
+    del content[missing]
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"run.json: must be a run's record, got one with too few keys"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{", "[" * 100_000])
+def test_a_record_of_another_shape_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError, match=r"run.json: must be (JSON|a run's record of format 1)"):
+        read_record(tmp_path)
