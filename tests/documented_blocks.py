@@ -286,7 +286,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
     "docs/tutorials/choose_and_deploy.md": [
         ("python -m dylora fit --config demo", Run(added=SHORT_EPOCHS)),
         ("python -m dylora choose", AS_WRITTEN),
-        ("logs/restaurants/version_0:", Output()),
+        ("logs/restaurants/version_0:", Output(width=24)),  # which rank is the best hangs on the figures
         ("python -m dylora choose --tolerance", AS_WRITTEN),
         ("…", Output()),
         ("python -m dylora export", AS_WRITTEN),
@@ -314,7 +314,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         ("python -m dylora validate", AS_WRITTEN),
         ("Run logs/places", Output()),
         ("python -m dylora choose", AS_WRITTEN),
-        ("logs/places", Output()),
+        ("logs/places", Output(width=24)),
         ("python -m dylora predict", AS_WRITTEN),
         ("Blue Door", Output()),
     ],

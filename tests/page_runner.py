@@ -55,7 +55,13 @@ class Saved:
 
 @dataclass(frozen=True)
 class Output:
-    """A block that shows what the block before printed; figures may differ, and `…` stands for anything."""
+    """A block that shows what the block before printed; figures may differ, and `…` stands for anything.
+
+    Args:
+        width: How much of each line is compared; what stands behind it hangs on the figures.
+    """
+
+    width: int | None = None
 
     def __str__(self) -> str:
         return "compared with what the block before printed"
@@ -82,7 +88,7 @@ def run_page(page: str, entries: list[tuple[str, Any]], names: dict[str, Any]) -
             if what.name.endswith(".sh"):
                 run_bash(f"bash -n {what.name}")
         elif isinstance(what, Output):
-            check_output(text, printed)
+            check_output("\n".join(line[: what.width] for line in text.split("\n")), printed)
         elif isinstance(what, Run):
             printed = run_python(changed(text, what), page, names, what) if kind == "python" else run_shell(text, what)
 
@@ -150,7 +156,7 @@ def commands_of(text: str) -> Iterator[str]:
             held += "\n"
         else:
             if held.strip():
-                yield held
+                yield held.strip()
             held = ""
     assert not held, f"a command without an end: {held}"
 
