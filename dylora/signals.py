@@ -35,7 +35,8 @@ def ending_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         _end(interrupt)
     except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's trainer makes an exit with status 1 of it
+        # Lightning's trainer makes an exit with status 1 of it; ours are said already.
+        if end.code == 1 and isinstance(end.__context__, KeyboardInterrupt):
             _end(end.__context__)
         raise
     finally:

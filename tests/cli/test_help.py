@@ -70,7 +70,8 @@ def test_help_names_the_command_as_typed_and_has_no_mark_up(command, capsys, mon
 
 
 @pytest.mark.parametrize("command", ["fit", "validate"])
-def test_help_has_our_options_first_and_all_of_the_trainers_on_request(command, capsys):
+def test_help_has_our_options_first_and_all_of_the_trainers_on_request(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     short, whole = (_printed([command, option], capsys) for option in ("--help", "--help_all"))
     assert len(short.splitlines()) < {"fit": 260, "validate": 150}[command]
     for text in (short, whole):
