@@ -123,7 +123,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         ),
         (
             "python experiments/digits.py",
-            Run({"--output digits ": "--output digits --epochs 1 "}, added=SHORT),
+            Run({"--output digits": "--output digits --epochs 1"}, added=SHORT),
         ),
         ("python -m dylora fit --config configs/digits.yaml", Run(added=SHORT)),
     ],
@@ -221,7 +221,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         (
             "python -m dylora sweep experiments/table2.yaml",
             Run(
-                {"--preset small ": "--preset small --systems dylora --seeds 10 "},
+                {"--preset small": "--preset small --systems dylora --seeds 10"},
                 left_out={"python -m dylora sweep experiments/table2.yaml$": WHOLE_HUB},
             ),
         ),
