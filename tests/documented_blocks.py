@@ -16,7 +16,7 @@ SERVES = "not run: serves until it is stopped"
 AS_WRITTEN = Run()
 PARSED = Run(added="--print_config")  # checks the options of a `fit` that needs the hub or a GPU
 SHORT_EPOCHS = "--trainer.limit_train_batches 8"
-SHORT = f"{SHORT_EPOCHS} --trainer.max_epochs 1"  # some steps in the place of epochs
+SHORT = f"{SHORT_EPOCHS} --trainer.max_epochs 1 --trainer.limit_val_batches 2"  # some steps in the place of epochs
 
 
 def same(test: str) -> str:
@@ -120,7 +120,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         ),
         (
             "python experiments/digits.py",
-            Run({"--output digits ": "--output digits --epochs 1 "}, added=SHORT),
+            Run({"--output digits": "--output digits --epochs 1"}, added=SHORT),
         ),
         ("python -m dylora fit --config configs/digits.yaml", Run(added=SHORT)),
     ],
@@ -209,7 +209,7 @@ BLOCKS: dict[str, list[tuple[str, str | Run | Saved | Output]]] = {
         (
             "python -m dylora sweep experiments/table2.yaml",
             Run(
-                {"--preset small ": "--preset small --systems dylora --seeds 10 "},
+                {"--preset small": "--preset small --systems dylora --seeds 10"},
                 left_out={"python -m dylora sweep experiments/table2.yaml$": WHOLE_HUB},
             ),
         ),
