@@ -16,7 +16,7 @@ SERVES = "not run: serves until it is stopped"
 AS_WRITTEN = Run()
 PARSED = Run(added="--print_config")  # checks the options of a `fit` that needs the hub or a GPU
 SHORT_EPOCHS = "--trainer.limit_train_batches 8"
-SHORT = f"{SHORT_EPOCHS} --trainer.max_epochs 1"  # some steps in the place of epochs
+SHORT = f"{SHORT_EPOCHS} --trainer.max_epochs 1 --trainer.limit_val_batches 2"  # some steps in the place of epochs
 
 
 def same(test: str) -> str:
