@@ -21,7 +21,7 @@ from dylora.runs.outcomes_file import outcomes_of_step
 def run(fit, make_module, tmp_path):
     """Three epochs of a module whose ranks differ; the best is not the last."""
 
-    def go(epoch_ranks, name="few"):
+    def go(epoch_ranks, name="few", **length):
         module = make_module(epoch_ranks=epoch_ranks, learning_rate=0.05)
         generator = torch.Generator().manual_seed(4)
         for each, parameter in module.named_parameters():
@@ -39,7 +39,7 @@ def run(fit, make_module, tmp_path):
             validate=True,
             enable_checkpointing=True,
             logger=logger,
-            max_epochs=3,
+            **{"max_epochs": 3, **length},
             log_every_n_steps=1,
         )
         return module, curves, folder
@@ -82,6 +82,19 @@ def test_each_epoch_has_its_ranks_and_the_best_and_the_last_have_every_rank(run,
         assert (kept.values == kept.expected).mean(1).tolist() == pytest.approx(list(again.values()))
     assert content["chosen"]["step"] == best["step"]
     assert set(curves.cut_figures["svd"]) == {1, 2, 3, 4}
+
+
+def test_the_best_weights_have_every_rank_where_they_are_the_last_validated_but_not_the_last(run, loader):
+    module, _, folder = run("1,3", max_steps=8)  # validated after six, and no callback validates the last ones
+    (epoch,) = json.loads((folder / "rank_metrics.json").read_text())["epochs"]
+    assert epoch["step"] == 6
+    path = folder / "checkpoints" / "best.ckpt"
+    assert torch.load(path, weights_only=True)["global_step"] == 6
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items() if "lora_" in name}
+    again = _evaluate(module, loader, path)
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items() if name in before)
+    assert {int(rank): value for rank, value in epoch["metrics"]["accuracy"].items()} == pytest.approx(again)
+    assert outcomes_of_step(folder, 6).ranks == (1, 2, 3, 4)
 
 
 def test_training_ends_with_the_weights_that_it_has_without_the_option(run):
