@@ -17,8 +17,8 @@ class EveryRankAtTheEnd(Callback):
     decided by `epoch_ranks`. On the dashboards the other ranks get one point, that of the last weights. Without
     checkpoints the best weights are gone, and their record stays as it is.
 
-    The last weights are evaluated if they were validated, for which `ValidateFinalWeights` sees. Without it training may
-    end with weights that have no record; then the last record stays of a few ranks, unless it is the best one.
+    The last weights are evaluated if they were validated, for which `ValidateFinalWeights` sees. Without it training
+    may end with weights that have no record; then the last record stays of a few ranks, unless it is the best one.
 
     It has to stand before `RankCurves` among the callbacks.
 
@@ -48,7 +48,7 @@ class EveryRankAtTheEnd(Callback):
                 self._log_others(trainer, pl_module)
 
     def _steps(self) -> tuple[int, int]:
-        """The steps of the best and of the last validation; `_NEVER` where there was none. Known to the first process."""
+        """The steps of the best and the last validation; `_NEVER` where there was none. Known to the first process."""
         history = self.curves.history
         return (self.curves.best["step"], history[-1]["step"]) if history else (_NEVER, _NEVER)
 

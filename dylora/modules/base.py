@@ -204,7 +204,7 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         if self.trainer.ckpt_path is None:
             say_replaced_head(self.model, str(self.identity["backbone"]["name"]))
         self.model.train()
-        self.eval_ranks = self.epoch_ranks
+        self.evaluate_epoch_ranks(self.trainer.state)
 
     @override
     def on_train_end(self) -> None:

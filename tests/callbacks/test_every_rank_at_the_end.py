@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -121,3 +122,38 @@ def test_dashboards_have_the_other_ranks_of_the_last_weights_alone(run):
 def test_ranks_that_the_adapter_does_not_have_are_refused(make_module):
     with pytest.raises(InputError, match=r"model\.epoch_ranks: .* 1 to 4"):
         make_module(epoch_ranks="1,9")
+
+
+class _Raises(Callback):
+    """Raises in the first epoch after the first validation."""
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.current_epoch == 1:
+            raise KeyError
+
+
+def test_after_a_training_that_raised_every_rank_is_evaluated(make_module, loader, fit, quiet_trainer):
+    module = make_module(epoch_ranks="1,3")
+    ranks = []
+    module.on_validation_end = lambda: ranks.append(module.eval_ranks)
+    with pytest.raises(KeyError):
+        fit(_Raises(), model=module, validate=True)
+    assert ranks == [(1, 3)]
+    assert module.eval_ranks == (1, 2, 3, 4)
+    quiet_trainer.validate(module, loader, verbose=False)
+    assert set(module.results["accuracy"]) == {1, 2, 3, 4}
+    module.eval_ranks = (2,)
+    quiet_trainer.validate(module, loader, verbose=False)
+    assert set(module.results["accuracy"]) == {2}
+
+
+@pytest.fixture
+def quiet_trainer(tmp_path):
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(accelerator="cpu", default_root_dir=tmp_path, enable_model_summary=False, **options)
+
+
+def test_after_a_training_without_a_step_every_rank_is_evaluated(make_module, fit):
+    module = make_module(epoch_ranks="1,3")
+    fit(model=module, validate=True, max_epochs=0)
+    assert module.eval_ranks == (1, 2, 3, 4)
