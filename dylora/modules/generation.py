@@ -163,6 +163,7 @@ class GenerationModule(EveryRankModule):
             allowed = "a data module of texts, with `items` and a `tokenizer`, for GenerationModule"
             fix = "choose one, such as --data E2EDataModule or --data RestaurantTextDataModule"
             raise InputError("--data", allowed, type(data).__name__ if data else "none", fix)
+        super().setup(stage)
         self.bind(data)
 
     def bind(self, data: TextData) -> None:
