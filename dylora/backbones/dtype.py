@@ -65,7 +65,7 @@ def train_in_fp32(model: nn.Module) -> None:
         for parameter in own:
             parameter.data = parameter.data.float()
         if own:  # not the adapters, which are in fp32 from the start and take any input
-            module.register_forward_pre_hook(_widen, with_kwargs=True)
+            module.register_forward_pre_hook(_in_own_type, with_kwargs=True)
 
 
 def check_precision_of(model: nn.Module, precision: str) -> None:
@@ -76,18 +76,26 @@ def check_precision_of(model: nn.Module, precision: str) -> None:
         precision: Lightning's name of the precision.
 
     Raises:
-        InputError: If it would.
+        InputError: If it would. A model that is in bf16 altogether, as Lightning's `bf16-true` leaves it, takes any.
     """
-    if is_bf16(model) and precision not in _PRECISIONS:
+    beside = any(p.dtype != torch.bfloat16 for p in model.parameters() if p.requires_grad)
+    if is_bf16(model) and beside and precision not in _PRECISIONS:
         allowed = f"{' or '.join(_PRECISIONS)} with model.backbone_dtype bf16"
         raise InputError("--trainer.precision", allowed, precision, "choose one of them")
 
 
-def _widen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The inputs in fp32; under autocast as they are, for it has types of its own."""
-    return tuple(map(_wide, args)), {name: _wide(value) for name, value in kwargs.items()}
+def _in_own_type(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs in the type that the module's parameters have now; under autocast, which has types of its own, as is.
+
+    The type is looked up in each forward, since a model may be moved to another one (`model.to(torch.bfloat16)`).
+    """
+    own = max((parameter.dtype for parameter in module.parameters(recurse=False)), key=lambda dtype: dtype.itemsize)
+    return tuple(_cast(arg, own) for arg in args), {name: _cast(value, own) for name, value in kwargs.items()}
 
 
-def _wide(value: Any) -> Any:  # noqa: ANN401
-    is_low = isinstance(value, Tensor) and value.dtype == torch.bfloat16
-    return value.float() if is_low and not torch.is_autocast_enabled(value.device.type) else value
+def _cast(value: Any, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    if not isinstance(value, Tensor) or not value.is_floating_point() or torch.is_autocast_enabled(value.device.type):
+        return value
+    return value.to(dtype)

@@ -7,6 +7,8 @@ from dylora.callbacks.rank_curves import RankCurves
 from dylora.callbacks.validate_again import best_weights, evaluating, validation_batches, weights_of
 from dylora.modules.base import EveryRankModule
 
+_NEVER = -1
+
 
 class EveryRankAtTheEnd(Callback):
     """Evaluate the best and the last weights at every rank of a module whose `epoch_ranks` are not all.
@@ -14,6 +16,9 @@ class EveryRankAtTheEnd(Callback):
     Their records and outcomes in the run's folder are of every rank then; which epoch is the best stays as it was
     decided by `epoch_ranks`. On the dashboards the other ranks get one point, that of the last weights. Without
     checkpoints the best weights are gone, and their record stays as it is.
+
+    The last weights are evaluated if they were validated, for which `ValidateFinalWeights` sees. Without it training
+    may end with weights that have no record; then the last record stays of a few ranks, unless it is the best one.
 
     It has to stand before `RankCurves` among the callbacks.
 
@@ -31,7 +36,8 @@ class EveryRankAtTheEnd(Callback):
             return
         pl_module.evaluate_every_rank()
         best, last = trainer.strategy.broadcast(self._steps())
-        weights = best_weights(self.curves.folder) if trainer.is_global_zero and best != last else None
+        is_elsewhere = best not in (trainer.global_step, _NEVER)
+        weights = best_weights(self.curves.folder) if trainer.is_global_zero and is_elsewhere else None
         weights = trainer.strategy.broadcast(weights)
         with evaluating(pl_module):
             if weights is not None:
@@ -42,9 +48,9 @@ class EveryRankAtTheEnd(Callback):
                 self._log_others(trainer, pl_module)
 
     def _steps(self) -> tuple[int, int]:
-        """The steps of the best and of the last validation; -1 where there was none. Known to the first process."""
+        """The steps of the best and the last validation; `_NEVER` where there was none. Known to the first process."""
         history = self.curves.history
-        return (self.curves.best["step"], history[-1]["step"]) if history else (-1, -1)
+        return (self.curves.best["step"], history[-1]["step"]) if history else (_NEVER, _NEVER)
 
     def _evaluate(self, trainer: Trainer, module: EveryRankModule, step: int) -> None:
         module.on_validation_epoch_start()

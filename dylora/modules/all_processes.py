@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 def from_all_processes(items: list[Item]) -> list[Item]:
     """The items of all processes, in the order of the processes; any that can be pickled."""
-    if not _are_several():
+    if not are_several():
         return items
     shares: list[list[Item]] = [[] for _ in range(dist.get_world_size())]
     dist.all_gather_object(shares, items)
@@ -37,7 +37,7 @@ def take_from_first(tensors: Iterable[Tensor]) -> None:
     Args:
         tensors: As many in every process, of the same shapes and types and in the same order.
     """
-    if _are_several():
+    if are_several():
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
@@ -51,12 +51,13 @@ def relative_share(count: Tensor) -> Tensor:
         count: What this process counted, ().
     """
     own = count.double()
-    if not _are_several():
+    if not are_several():
         return torch.ones_like(own)
     total = own.clone()
     dist.all_reduce(total)
     return torch.where(total > 0, own * dist.get_world_size() / total, 1.0)
 
 
-def _are_several() -> bool:
+def are_several() -> bool:
+    """Whether this is one of the processes of a distributed run, be it the only one."""
     return dist.is_available() and dist.is_initialized()

@@ -185,8 +185,12 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
 
     @override
     def setup(self, stage: str) -> None:
-        """Refuse data whose tokens the model has no vectors for."""
+        """Refuse data whose tokens the model has no vectors for, and a precision that does not fit the backbone's type.
+
+        The precision is looked at here, before Lightning gives the model its type.
+        """
         super().setup(stage)
+        check_precision_of(self.model, str(self.trainer.precision))
         tokenizer = getattr(self._datamodule(), "tokenizer", None)
         vectors = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
         if tokenizer is not None and vectors is not None and len(tokenizer) > vectors:
@@ -200,11 +204,10 @@ class EveryRankModule(StepLosses, EveryRankEvaluation, FromCheckpoint):
         What is validated from here on are `epoch_ranks`.
         """
         check_precision(str(self.trainer.precision))
-        check_precision_of(self.model, str(self.trainer.precision))
         if self.trainer.ckpt_path is None:
             say_replaced_head(self.model, str(self.identity["backbone"]["name"]))
         self.model.train()
-        self.eval_ranks = self.epoch_ranks
+        self.evaluate_epoch_ranks(self.trainer.state)
 
     @override
     def on_train_end(self) -> None:

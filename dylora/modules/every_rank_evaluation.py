@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, cast
 
+from lightning.pytorch.trainer.states import TrainerFn, TrainerState, TrainerStatus
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
@@ -54,6 +55,18 @@ class EveryRankEvaluation(StackedRanks):
     results: dict[str, dict[int, float]]
     outcomes: KeptOutcomes | None
     _keeper: OutcomeKeeper | None
+    _asked_ranks: tuple[int, ...]
+    _fit: TrainerState | None
+
+    @property
+    def eval_ranks(self) -> tuple[int, ...]:
+        """The ranks that are evaluated; `epoch_ranks` while a trainer that `evaluate_epoch_ranks` named is fitting."""
+        fits = self._fit is not None and self._fit.fn == TrainerFn.FITTING and self._fit.status == TrainerStatus.RUNNING
+        return self.epoch_ranks if fits else self._asked_ranks
+
+    @eval_ranks.setter
+    def eval_ranks(self, ranks: tuple[int, ...]) -> None:
+        self._asked_ranks, self._fit = ranks, None
 
     @abstractmethod
     def update_metric(self, metric: Metric, outputs: Tensor, batch: Batch, split: int) -> None:
@@ -118,6 +131,14 @@ class EveryRankEvaluation(StackedRanks):
     def validates_every_rank(self) -> bool:
         """Whether each validation of a training evaluates all ranks of the model."""
         return self.epoch_ranks == tuple(rank_state(self.model).config.ranks)
+
+    def evaluate_epoch_ranks(self, fit: TrainerState) -> None:
+        """Evaluate `epoch_ranks` until `eval_ranks` is set or the training is over, by its end or by an exception.
+
+        Args:
+            fit: The state of the trainer that is fitting.
+        """
+        self._fit = fit
 
     def evaluate_every_rank(self) -> None:
         """Evaluate all ranks of the model from here on."""

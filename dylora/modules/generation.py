@@ -1,5 +1,6 @@
 """Language models that write text: perplexity, and generated text with its scores, at every rank."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Protocol, cast
 
@@ -162,6 +163,7 @@ class GenerationModule(EveryRankModule):
             allowed = "a data module of texts, with `items` and a `tokenizer`, for GenerationModule"
             fix = "choose one, such as --data E2EDataModule or --data RestaurantTextDataModule"
             raise InputError("--data", allowed, type(data).__name__ if data else "none", fix)
+        super().setup(stage)
         self.bind(data)
 
     def bind(self, data: TextData) -> None:
@@ -182,18 +184,18 @@ class GenerationModule(EveryRankModule):
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
         """Mean loss of a token in each group, and for each row its loss, its right tokens and its tokens (rows, 3).
 
-        Where gradients are recorded the right tokens are not counted, and are 0.
+        Where gradients are recorded the right tokens are not counted, and are NaN in rows that have tokens.
         """
         labels = self._labels(batch)
         counted = labels != IGNORED
         targets = labels[counted]  # (tokens,)
         losses, best = self._labelled.losses(self._inputs(batch), counted, targets, self._smoothing)
         by_row = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(counted, losses).sum(1)
-        is_right = torch.zeros_like(targets) if best is None else (best == targets).long()
-        right = torch.zeros_like(labels).masked_scatter(counted, is_right).sum(1)
+        is_right = torch.full_like(losses, math.nan) if best is None else (best == targets).to(losses)
+        right = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(counted, is_right).sum(1)
         tokens = counted.sum(1)
         means = by_row.view(groups, -1).sum(1) / tokens.view(groups, -1).sum(1).clamp(min=1)
-        return means, torch.stack([by_row, right.to(by_row), tokens.to(by_row)], 1)
+        return means, torch.stack([by_row, right, tokens.to(by_row)], 1)
 
     @override
     def outputs_of(self, batch: Batch) -> Tensor:

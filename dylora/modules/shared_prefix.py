@@ -22,40 +22,64 @@ class _Call:
 
 
 class SharedPrefix:
+    """The parts of an adapted model that may come before its first adapter.
+
+    Args:
+        model: An adapted model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.frozen = list({id(module): module for module in _frozen_parts(model)}.values())
+        self.adapted = [module for module in model.modules() if isinstance(module, AdaptedLayer)]
+        self.bases = {id(layer.base_layer) for layer in self.adapted}
+
+    @contextmanager
+    def of_one_batch(self) -> Iterator["BatchMemory"]:
+        """A memory for forwards of the same batch, emptied at the end of the `with` block; it changes no module."""
+        memory = BatchMemory(self)
+        try:
+            yield memory
+        finally:
+            memory.forget()
+
+
+class BatchMemory:
     """Keeps what frozen modules gave in the first forward of a batch, and gives it again for the same inputs.
 
     The calls of a forward are compared with those of the first one in their order, by module and inputs. From the first
     that differs on, everything is computed. So a forward gives the same bits, unless something writes into a tensor
-    that is kept, which whoever uses this has to find out (`StackedRanks` does on the first batch).
+    that is kept, which whoever uses this has to find out (`StackedRanks` does on the first batch). Modules in training
+    mode, and forwards that record gradients, are computed always.
 
     Args:
-        model: An adapted model, in evaluation mode wherever this is used.
+        prefix: The parts of the model.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-        self._modules = list({id(module): module for module in _frozen_parts(model)}.values())
-        self._adapted = [module for module in model.modules() if isinstance(module, AdaptedLayer)]
-        self._bases = {id(layer.base_layer) for layer in self._adapted}
-        self._kept: list[_Call] = []
+    def __init__(self, prefix: SharedPrefix) -> None:
+        self._prefix = prefix
+        self.kept: list[_Call] = []
         self._forwards, self._place = 0, 0
         self._adapted_input: Any = None
 
     @contextmanager
-    def of_one_batch(self) -> Iterator[None]:
-        """Forwards of the same batch inside a `with` block compute what they have in common once."""
+    def active(self) -> Iterator[None]:
+        """A forward inside a `with` block keeps or reuses; the modules are as before afterwards.
+
+        Put it around a forward alone: whatever else ran inside would be taken for one of the batch.
+        """
         with ExitStack() as stack:
-            stack.callback(self._forget)
-            for module in self._modules:
+            for module in self._prefix.frozen:
                 stack.callback(_restorer(module))
                 module.forward = self._remembering(module, module.forward)  # type: ignore[method-assign]
-            stack.enter_context(_hook(self._model, self._begin))
-            for layer in self._adapted:
+            stack.enter_context(_hook(self._prefix.model, self._begin))
+            for layer in self._prefix.adapted:
                 stack.enter_context(_hook(layer, self._reach_adapter))
             yield
 
-    def _forget(self) -> None:
-        self._kept, self._forwards, self._adapted_input = [], 0, None
+    def forget(self) -> None:
+        """Let go of all that is kept."""
+        self.kept, self._forwards, self._adapted_input = [], 0, None
 
     def _begin(self, *_: object) -> None:
         self._forwards, self._place = self._forwards + 1, 0
@@ -66,25 +90,27 @@ class SharedPrefix:
 
     def _remembering(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (those of any module)
+            if module.training or torch.is_grad_enabled():
+                return forward(*args, **kwargs)
             inputs = (args, kwargs)
             if self._forwards == 1:
                 shared = self._is_before_adapters(inputs)
                 output = forward(*args, **kwargs)
                 if shared:
-                    self._kept.append(_Call(module, inputs, self._own(module, output)))
+                    self.kept.append(_Call(module, inputs, self._own(module, output)))
                 return output
-            known = self._kept[self._place] if self._place < len(self._kept) else None
+            known = self.kept[self._place] if self._place < len(self.kept) else None
             if known is not None and known.module is module and _same(known.inputs, inputs):
                 self._place += 1
                 return self._own(module, known.output)
-            self._place = len(self._kept)
+            self._place = len(self.kept)
             return forward(*args, **kwargs)
 
         return run
 
     def _own(self, module: nn.Module, output: Any) -> Any:  # noqa: ANN401
         """The output of a module; a copy of a base layer's, into which its adapter may be added."""
-        return output.clone() if id(module) in self._bases else output
+        return output.clone() if id(module) in self._prefix.bases else output
 
     def _is_before_adapters(self, inputs: tuple[Any, ...]) -> bool:
         """Whether no adapter was reached yet, or the only tensor is what the first one gets."""

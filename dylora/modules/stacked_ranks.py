@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from dylora.adapters.active_rank import check_rank, rank_state, set_rank, use_rank
 from dylora.adapters.rank_per_row import may_stack, probed
+from dylora.modules.all_processes import are_several
 from dylora.modules.shared_prefix import SharedPrefix
 
 Batch = dict[str, Tensor]
@@ -44,43 +45,53 @@ class StackedRanks(LightningModule, ABC):
     def losses_of(self, batch: Batch, groups: int) -> tuple[Tensor, Tensor]:
         """Mean loss of each of equal consecutive groups of rows, (groups,), and the outputs of all rows."""
 
+    @torch.no_grad()
     def outputs_at_ranks(self, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, as many at once as pay."""
+        """Rank, loss () and outputs (rows, …) of a batch at each of `eval_ranks`, as many at once as pay.
+
+        Without gradients.
+        """
         size = max(1, min(self.eval_rows // rows_of(batch), _most_tokens(self.device) // tokens_of(batch)))
         stacks = may_stack(self.model, "forward", self.eval_ranks[:size], lambda ranks: self._run(batch, ranks)[1])
         self._say_if_refuted()
         chunks = self._chunks(self.eval_ranks, size if stacks else 1)
-        with self._prefix.of_one_batch() if self._may_share(batch, chunks) and self._prefix else nullcontext():
+        prefix = self._prefix_of(batch, chunks)
+        with prefix.of_one_batch() if prefix else nullcontext() as memory:
             for ranks in chunks:
-                losses, outputs = self._run(batch, ranks)
+                with memory.active() if memory else nullcontext():  # never across a `yield`
+                    losses, outputs = self._run(batch, ranks)
                 yield from zip(ranks, losses, outputs.chunk(len(ranks)), strict=True)
 
-    def _may_share(self, batch: Batch, chunks: Sequence[Sequence[int]]) -> bool:
-        """Whether several forwards of a batch may compute once what comes before the first adapter.
+    def _prefix_of(self, batch: Batch, chunks: Sequence[Sequence[int]]) -> SharedPrefix | None:
+        """What comes before the first adapter, if several forwards of a batch may compute it once; else None.
 
         Found out on the first batch: the outputs have to have the same bits. Not in several processes, which would have
         to agree call by call where a strategy spreads the weights over them; nor compiled, where there are no calls.
         """
-        alone = self._trainer is None or self._trainer.world_size == 1
-        if len(chunks) < 2 or self.training or self.model.training or not alone or rank_state(self.model).compiled:
-            return False
+        if len(chunks) < 2 or self.training or self.model.training:
+            return None
+        if are_several() or rank_state(self.model).compiled:
+            return None
         if self._shares_prefix is None and len(chunks[0]) == len(chunks[1]):
             self._prefix = prefix = SharedPrefix(self.model)
+            self._shares_prefix = probed(self.model, lambda: self._gives_same_bits(prefix, batch, chunks))
+        return self._prefix if self._shares_prefix else None
 
-            def compare() -> bool:
-                with prefix.of_one_batch():
-                    before, found = (self._run(batch, ranks)[1] for ranks in chunks[:2])
-                expected, again = (self._run(batch, ranks)[1] for ranks in (chunks[1], chunks[0]))
-                return torch.equal(found, expected) and torch.equal(before, again)
+    def _gives_same_bits(self, prefix: SharedPrefix, batch: Batch, chunks: Sequence[Sequence[int]]) -> bool:
+        found = []
+        with prefix.of_one_batch() as memory:
+            for ranks in chunks[:2]:
+                with memory.active():
+                    found.append(self._run(batch, ranks)[1])
+        again, expected = (self._run(batch, ranks)[1] for ranks in chunks[1::-1])
+        return torch.equal(found[1], again) and torch.equal(found[0], expected)
 
-            self._shares_prefix = probed(self.model, compare)
-        return bool(self._shares_prefix)
-
+    @torch.no_grad()
     def outputs_at_own_ranks(self, batch: Batch) -> Tensor:
         """Outputs (rows, …) of a batch whose rows each have a rank of their own: `rank` (rows,), 1-based.
 
-        One forward with one copy of the weights. A model that does not keep the rows of a batch apart runs the rows of
-        one rank at a time.
+        One forward with one copy of the weights, without gradients. A model that does not keep the rows of a batch
+        apart runs the rows of one rank at a time.
 
         Raises:
             InputError: If a rank is none that the adapter is trained at.

@@ -5,9 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM
 
 import dylora
@@ -17,6 +19,7 @@ from dylora.adapters.sorting import sort_
 from dylora.assets import asset_path
 from dylora.backbones.dtype import check_precision_of
 from dylora.cli import main
+from dylora.data.table_to_text import RestaurantTextDataModule
 from dylora.decoding import generate_at_ranks
 from dylora.deploy.merged_folder import write_merged
 from dylora.methods.flop import FLOP
@@ -174,6 +177,46 @@ def test_a_head_computes_in_fp32_and_a_plain_model_still_runs():
     module.model(**inputs)
     assert seen == [(torch.float32, torch.float32)]
     assert dylora.unload(module.model, 2)(**inputs).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_is_moved_to_one_type_computes_in_it(kind, dtype):
+    model = _module(kind).eval().model.to(dtype)
+    inputs = {k: v for k, v in _batch(kind).items() if k != "labels"}
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    assert logits.dtype == dtype
+    assert logits.isfinite().all()
+
+
+def _trainer(folder, precision):
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "max_steps": 1}
+    options |= {"limit_val_batches": 1, "num_sanity_val_steps": 0, "enable_model_summary": False}
+    return Trainer(accelerator="cpu", precision=precision, default_root_dir=folder, **options)
+
+
+def _loader():
+    rows = [{key: value[place] for key, value in _batch("sentences").items()} for place in range(3)]
+    return DataLoader([{**row, "index": place} for place, row in enumerate(rows)], batch_size=3)
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_command_refuses_a_precision_that_does_not_fit_the_backbones_type(kind, command, tmp_path):
+    data = {"dataloaders": _loader()} if kind == "sentences" else {"datamodule": RestaurantTextDataModule()}
+    if kind == "sentences" and command == "fit":
+        data = {"train_dataloaders": _loader(), "val_dataloaders": _loader()}
+    with pytest.raises(InputError, match=r"--trainer.precision: must be 32-true or bf16-mixed .* got bf16-true"):
+        getattr(_trainer(tmp_path, "bf16-true"), command)(_module(kind), **data)
+
+
+def test_a_backbone_in_fp32_is_trained_and_validated_in_bf16_true(tmp_path):
+    module = _module("sentences", "fp32")
+    _trainer(tmp_path, "bf16-true").fit(module, _loader(), _loader())
+    assert module.model.dtype == torch.bfloat16
+    (figures,) = _trainer(tmp_path, "bf16-true").validate(module, _loader(), verbose=False)
+    assert 0 < figures["val/loss/mean"] < 10
 
 
 RUN = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "2"]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -21,7 +22,7 @@ from dylora.runs.outcomes_file import outcomes_of_step
 def run(fit, make_module, tmp_path):
     """Three epochs of a module whose ranks differ; the best is not the last."""
 
-    def go(epoch_ranks, name="few"):
+    def go(epoch_ranks, name="few", **length):
         module = make_module(epoch_ranks=epoch_ranks, learning_rate=0.05)
         generator = torch.Generator().manual_seed(4)
         for each, parameter in module.named_parameters():
@@ -39,7 +40,7 @@ def run(fit, make_module, tmp_path):
             validate=True,
             enable_checkpointing=True,
             logger=logger,
-            max_epochs=3,
+            **{"max_epochs": 3, **length},
             log_every_n_steps=1,
         )
         return module, curves, folder
@@ -84,6 +85,19 @@ def test_each_epoch_has_its_ranks_and_the_best_and_the_last_have_every_rank(run,
     assert set(curves.cut_figures["svd"]) == {1, 2, 3, 4}
 
 
+def test_the_best_weights_have_every_rank_where_they_are_the_last_validated_but_not_the_last(run, loader):
+    module, _, folder = run("1,3", max_steps=8)  # validated after six, and no callback validates the last ones
+    (epoch,) = json.loads((folder / "rank_metrics.json").read_text())["epochs"]
+    assert epoch["step"] == 6
+    path = folder / "checkpoints" / "best.ckpt"
+    assert torch.load(path, weights_only=True)["global_step"] == 6
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items() if "lora_" in name}
+    again = _evaluate(module, loader, path)
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items() if name in before)
+    assert {int(rank): value for rank, value in epoch["metrics"]["accuracy"].items()} == pytest.approx(again)
+    assert outcomes_of_step(folder, 6).ranks == (1, 2, 3, 4)
+
+
 def test_training_ends_with_the_weights_that_it_has_without_the_option(run):
     few, *_ = run("4")
     every, *_ = run("all", "every")
@@ -108,3 +122,38 @@ def test_dashboards_have_the_other_ranks_of_the_last_weights_alone(run):
 def test_ranks_that_the_adapter_does_not_have_are_refused(make_module):
     with pytest.raises(InputError, match=r"model\.epoch_ranks: .* 1 to 4"):
         make_module(epoch_ranks="1,9")
+
+
+class _Raises(Callback):
+    """Raises in the first epoch after the first validation."""
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.current_epoch == 1:
+            raise KeyError
+
+
+def test_after_a_training_that_raised_every_rank_is_evaluated(make_module, loader, fit, quiet_trainer):
+    module = make_module(epoch_ranks="1,3")
+    ranks = []
+    module.on_validation_end = lambda: ranks.append(module.eval_ranks)
+    with pytest.raises(KeyError):
+        fit(_Raises(), model=module, validate=True)
+    assert ranks == [(1, 3)]
+    assert module.eval_ranks == (1, 2, 3, 4)
+    quiet_trainer.validate(module, loader, verbose=False)
+    assert set(module.results["accuracy"]) == {1, 2, 3, 4}
+    module.eval_ranks = (2,)
+    quiet_trainer.validate(module, loader, verbose=False)
+    assert set(module.results["accuracy"]) == {2}
+
+
+@pytest.fixture
+def quiet_trainer(tmp_path):
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(accelerator="cpu", default_root_dir=tmp_path, enable_model_summary=False, **options)
+
+
+def test_after_a_training_without_a_step_every_rank_is_evaluated(make_module, fit):
+    module = make_module(epoch_ranks="1,3")
+    fit(model=module, validate=True, max_epochs=0)
+    assert module.eval_ranks == (1, 2, 3, 4)

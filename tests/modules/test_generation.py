@@ -114,6 +114,22 @@ def test_perplexity_in_one_pass_is_that_rank_by_rank(make, family):
         assert torch.allclose(outputs, stacked[rank][1], rtol=1e-5)
 
 
+def test_token_accuracy_is_the_same_where_the_caller_records_gradients(make):
+    module = make("gpt2")
+    batch = _data(module).teacher_forced(ROWS)
+    with torch.no_grad(), use_rank(module.model, 4):
+        labels = batch["labels"][:, 1:]  # GPT-2's tokens are predicted one place before
+        labels[labels != -100] = module.outputs_of(batch).argmax(-1)
+        expected = [outputs for *_, outputs in module.outputs_at_ranks(batch)]
+    assert torch.equal(expected[3][:, 1], expected[3][:, 2])
+    found = [outputs for *_, outputs in module.outputs_at_ranks(batch)]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert torch.is_grad_enabled()
+    losses, outputs = module.losses_of(batch, 1)
+    assert losses.requires_grad
+    assert outputs[:, 1].isnan().all(), "what is not counted is no figure"
+
+
 @FAMILIES
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_training_loss_is_the_mean_over_tokens_smoothed(make, family, smoothing):
