@@ -68,7 +68,7 @@ class RowBlock:
         self._is_in_step = torch.equal(self.steps, self.steps[:1].expand_as(self.steps))
 
     def _update(self, first: int, end: int, rows: slice, group: Mapping[str, Any]) -> None:
-        """AdamW of consecutive factors with one count; the order of operations is torch's, with a count for each row."""
+        """AdamW of neighbours that were updated equally often; the order of operations is torch's."""
         beta1, beta2 = group["betas"]
         parameters, ends = self.parameters[first:end], self._ends[first : end + 1]
         steps = self.steps[first:end, rows]
