@@ -31,9 +31,29 @@ def with_bar(
         is_wanted: Whether the user wants any bars.
         size: Number of steps that an item is, one if left out.
     """
-    known = total if total is not None and total != float("inf") else None
-    is_shown = is_wanted and process_rank() == 0 and is_terminal()
-    with tqdm(desc=words, total=known, disable=not is_shown, leave=False, dynamic_ncols=True, file=sys.stdout) as bar:
+    with shown_bar(total, words, is_wanted) as bar:
         for item in items:
             yield item
             bar.update(size(item))
+
+
+def shown_bar(total: float | None, words: str, is_wanted: bool = True, delay: float = 0.0, unit: str = "it") -> tqdm:
+    """A bar, to be closed; seen on a terminal alone, in the first process alone.
+
+    Args:
+        total: The number of steps; None or infinity where it is not known.
+        words: What the bar says.
+        is_wanted: Whether the user wants any bars.
+        delay: Seconds before it is shown.
+        unit: What one step is.
+    """
+    return tqdm(
+        desc=words,
+        total=total if total is not None and total != float("inf") else None,
+        disable=not (is_wanted and process_rank() == 0 and is_terminal()),
+        leave=False,
+        dynamic_ncols=True,
+        file=sys.stdout,
+        delay=delay,
+        unit=unit,
+    )

@@ -1,13 +1,12 @@
-"""Colours, where a terminal has them: none in a pipe or a file, none where NO_COLOR is set."""
+"""What only a terminal is shown: colours (none where NO_COLOR is set), a line written over, room above the bars."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from dylora.rank_curve.table import place_of
-
 HEADING, CHOSEN, FAULT, NOTE = "bold", "bold green", "bold red", "dim"
+"""The styles of this project, as rich names them."""
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -45,21 +44,6 @@ def painted(text: str, style: str, stream: TextIO | None = None) -> str:
     with console.capture() as captured:
         console.print(Text(text, style), end="", soft_wrap=True)
     return captured.get()
-
-
-def marked_row(row: str, ranks: Sequence[int], chosen: int | None, width: int = 12) -> str:
-    """A row of a table of ranks with the chosen rank's figure in colour.
-
-    Args:
-        row: As `table_row` makes it.
-        ranks: The ranks of the table.
-        chosen: The rank; None for none.
-        width: Characters of the first column.
-    """
-    place = place_of(chosen, ranks, width)
-    if place is None:
-        return row
-    return row[: place.start] + painted(row[place], CHOSEN) + row[place.stop :]
 
 
 class StateLine:

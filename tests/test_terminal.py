@@ -9,8 +9,8 @@ from dylora.cli.plain_parser import fail
 from dylora.processes import say
 from dylora.progress import with_bar
 from dylora.rank_curve.summary import summarise
-from dylora.rank_curve.table import table_header, table_row
-from dylora.terminal import StateLine, marked_row, painted
+from dylora.rank_curve.table import marked_row, table_header, table_row
+from dylora.terminal import StateLine, painted
 
 VALUES = {1: 0.5, 2: 0.75, 4: 0.75}
 ROW = table_row("epoch 1", VALUES, summarise(VALUES))

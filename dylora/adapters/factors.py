@@ -40,11 +40,19 @@ class LowRankFactors(nn.Module):
 
         For a backbone in bf16 that is bf16: the small factors are cast and not the activations. Else it is fp32.
         """
+        x = self.cast(x)
+        return x, *self.in_type_of(x)
+
+    def cast(self, x: Tensor) -> Tensor:
+        """An input in the type that it is multiplied in, which is that of the factors of one model."""
+        is_kept = torch.is_autocast_enabled(x.device.type) or x.dtype == torch.bfloat16
+        return x if is_kept else x.to(self.lora_A.dtype)
+
+    def in_type_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`lora_A` and `lora_B` in the type of an input that was cast; under autocast as they are."""
         if torch.is_autocast_enabled(x.device.type):
-            return x, self.lora_A, self.lora_B
-        if x.dtype == torch.bfloat16:
-            return x, self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
-        return x.to(self.lora_A.dtype), self.lora_A, self.lora_B
+            return self.lora_A, self.lora_B
+        return self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
 
     @torch.no_grad()
     def delta_weight(self, rank: int) -> Tensor:

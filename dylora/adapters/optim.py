@@ -106,12 +106,17 @@ class RowExactAdamW(Optimizer):
             state["exp_avg_sq"] = torch.zeros_like(parameter)
 
     def _blocks_with(self, parameters: list[Tensor], group: int) -> list[RowBlock]:
-        """The blocks of just these parameters of a group: those of the last step, if nothing has changed since."""
-        blocks = self._blocks.get(group, [])
-        held = {id(parameter) for block in blocks if block.holds(self.state) for parameter in block.parameters}
-        if held != {id(parameter) for parameter in parameters}:
-            blocks = self._blocks[group] = blocks_of(parameters, self.param_groups[group]["rank_dim"], self.state)
-        return blocks
+        """The blocks of a group, with these parameters in them: new ones for those that are in none."""
+        kept = []
+        for block in self._blocks.get(group, []):
+            if block.holds(self.state):
+                kept.append(block)
+            else:
+                block.release(self.state)
+        held = {id(parameter) for block in kept for parameter in block.parameters}
+        new = [parameter for parameter in parameters if id(parameter) not in held]
+        self._blocks[group] = kept + blocks_of(new, self.param_groups[group]["rank_dim"], self.state)
+        return self._blocks[group]
 
 
 def linear_warmup(

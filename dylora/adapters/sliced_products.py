@@ -29,9 +29,8 @@ def add_products(
         in_place: Whether the output may be changed while gradients are recorded: no backward reads it.
     """
     state = pairs[0].state
-    whole = [pair.in_one_type(x) for pair in pairs]
-    x = whole[0][0]
-    down, up = _truncated(state, [(a, b) for _, a, b in whole])
+    x = pairs[0].cast(x)
+    down, up = _truncated(state, [pair.in_type_of(x) for pair in pairs])
     hidden = F.linear(x, torch.cat(down)).view(*x.shape[:-1], len(pairs), len(down[0]))  # (..., pairs, rank)
     if state.row_weights is None:
         assert isinstance(state.rank, int)

@@ -35,6 +35,7 @@ class ProgressBar(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._handle: RemovableHandle | None = None
+        self._written: tuple[Any, str] | None = None  # the bar of an evaluation that writes, and its own format
 
     @property
     @override
@@ -128,16 +129,14 @@ class ProgressBar(TQDMProgressBar):
 
     def _begin(self, bar: Any, words: str, module: LightningModule, batch: Any) -> None:  # noqa: ANN401 (tqdm)
         """Name the evaluation; where it writes texts, move with each forward, of which a token takes one."""
-        decoding, model = getattr(module, "decoding", None), getattr(module, "model", None)
+        most_forwards, model = getattr(module, "most_forwards", None), getattr(module, "model", None)
         writes = isinstance(batch, Mapping) and "labels" not in batch
-        if bar.disable or decoding is None or not writes or not isinstance(model, torch.nn.Module):
+        if bar.disable or most_forwards is None or not writes or not isinstance(model, torch.nn.Module):
             bar.set_description(f"{words}, {_ranks(module)}", refresh=False)
             return
         bar.set_description(f"{words}, writing texts, {_ranks(module)}", refresh=False)
-        bar.bar_format, before = _WRITING, bar.n
-        rows = len(batch["input_ids"]) * decoding.num_beams
-        calls = -(-len(getattr(module, "eval_ranks", (1,))) // max(1, getattr(module, "eval_rows", 1) // rows))
-        most, seen = calls * decoding.max_new_tokens, 0
+        self._written, bar.bar_format = (bar, bar.bar_format), _WRITING
+        before, most, seen = bar.n, most_forwards(batch), 0
 
         def move(*_: object) -> None:
             nonlocal seen
@@ -150,6 +149,10 @@ class ProgressBar(TQDMProgressBar):
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
+        if self._written is not None:
+            bar, bar_format = self._written
+            bar.bar_format = bar_format
+            self._written = None
 
 
 def _bar(owner: ProgressBar, words: str, position: int = 0) -> Tqdm:

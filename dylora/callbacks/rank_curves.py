@@ -22,10 +22,10 @@ from dylora.rank_curve.choice import RankChoice
 from dylora.rank_curve.evidence import choice_if_any, choice_record, intervals_if_any
 from dylora.rank_curve.kept import KeptOutcomes
 from dylora.rank_curve.picture import save_picture
-from dylora.rank_curve.table import table_header, table_row
+from dylora.rank_curve.table import marked_row, table_header, table_row
 from dylora.runs.folders import write_json
 from dylora.runs.outcomes_file import LAST_OUTCOMES_FILE, OUTCOMES_FILE, read_outcomes, write_outcomes
-from dylora.terminal import HEADING, marked_row, painted
+from dylora.terminal import HEADING, painted
 from dylora.whole_files import write_whole
 
 

@@ -9,12 +9,12 @@ from dylora.callbacks.predictions import CollectPredictions, Record, write_recor
 from dylora.modules.base import EveryRankModule
 from dylora.rank_curve.evidence import choice_if_any, choice_record
 from dylora.rank_curve.summary import summarise
-from dylora.rank_curve.table import table_header, table_row
+from dylora.rank_curve.table import marked_row, table_header, table_row
 from dylora.runs.checkpoints import read_checkpoint
 from dylora.runs.folders import cut_file, read_config, sweep_place, write_json
 from dylora.runs.outcomes_file import cut_outcomes_file, write_outcomes
 from dylora.runs.validated import validated_choice, validated_curve
-from dylora.terminal import HEADING, marked_row, painted
+from dylora.terminal import HEADING, painted
 
 
 def results_table(split: str, module: EveryRankModule) -> str:

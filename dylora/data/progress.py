@@ -1,12 +1,9 @@
-"""A bar on stderr over the rows that are tokenised, where that takes longer than a moment."""
+"""A bar over the rows that are tokenised, where that takes longer than a moment."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tqdm import tqdm  # type: ignore[import-untyped]
-
-from dylora.terminal import is_terminal
+from dylora.progress import shown_bar
 
 Advance = Callable[[int], object]
 """Says that so many rows more are done."""
@@ -27,9 +24,7 @@ def counted(what: str, is_wanted: bool = True) -> Counted:
 
     @contextmanager
     def opened(rows: int) -> Iterator[Advance]:
-        words = {"desc": f"tokenising {what}", "unit": " rows", "leave": False, "dynamic_ncols": True}
-        is_shown = is_wanted and is_terminal(sys.stderr)
-        with tqdm(total=rows, disable=not is_shown, delay=_DELAY_SECONDS, **words) as bar:
+        with shown_bar(rows, f"tokenising {what}", is_wanted, _DELAY_SECONDS, " rows") as bar:
             yield bar.update
 
     return opened

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from dylora.adapters.active_rank import check_rank, rank_state, repeated_rows, use_rank
-from dylora.adapters.rank_per_row import may_stack
+from dylora.adapters.rank_per_row import may_stack, takes_rank_per_row
 from dylora.backbones import hub_logs
 from dylora.decoding.config import DecodingConfig
 from dylora.decoding.no_repeat import NoRepeatGeneratedNGram
@@ -82,8 +82,33 @@ def generate_at_ranks(
     """
     _check_length(model, attention_mask, decoding.max_new_tokens)
     call = _Call(model, input_ids, attention_mask, decoding, tuple(end_ids), pad_id)
-    size = call.most_ranks() if may_stack(model, "generation", ranks, call.scores_at) else 1
-    return [texts for start in range(0, len(ranks), size) for texts in call.texts_at(ranks[start : start + size])]
+    stacks = may_stack(model, "generation", ranks, call.scores_at)
+    calls = ranks_of_calls(model, input_ids, ranks, decoding) if stacks else [[rank] for rank in ranks]
+    return [texts for some in calls for texts in call.texts_at(some)]
+
+
+def ranks_of_calls(
+    model: PreTrainedModel, input_ids: Tensor, ranks: Sequence[int], decoding: DecodingConfig
+) -> list[Sequence[int]]:
+    """The ranks of each call of `generate` that `generate_at_ranks` makes.
+
+    They are as many at once as are no slower than one; all where texts are drawn, as what is drawn depends on it. A
+    model that was not checked yet is taken for one that keeps rows apart.
+
+    Args:
+        model: As for `generate_at_ranks`, like the arguments below.
+        input_ids: (rows, tokens).
+        ranks: Ranks to generate at.
+        decoding: How to generate.
+    """
+    most = _CACHED_TOKENS.get(input_ids.device.type)
+    size = max(1, len(ranks))
+    if size > 1 and not takes_rank_per_row(model):
+        size = 1
+    elif most is not None and not decoding.sample:
+        tokens = input_ids.shape[1] + decoding.max_new_tokens
+        size = max(1, most // (len(input_ids) * decoding.num_beams * tokens))
+    return [ranks[start : start + size] for start in range(0, len(ranks), size)]
 
 
 @torch.no_grad()
@@ -145,14 +170,6 @@ class _Call:
         rows = len(self.input_ids)
         texts = self._until_ends(self._stacked(ranks, {}))
         return [texts[start : start + rows] for start in range(0, len(texts), rows)]
-
-    def most_ranks(self) -> int:
-        """How many ranks at once are no slower than one; all where texts are drawn, as what is drawn depends on it."""
-        most = _CACHED_TOKENS.get(self.input_ids.device.type)
-        if most is None or self.decoding.sample:
-            return rank_state(self.model).config.max_rank
-        tokens = self.input_ids.shape[1] + self.decoding.max_new_tokens
-        return max(1, most // (len(self.input_ids) * self.decoding.num_beams * tokens))
 
     def texts_at_own(self, rank: int | Tensor) -> list[list[int]]:
         """The generated tokens of each row, at one rank for all or (rows,) of their own."""

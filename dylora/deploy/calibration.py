@@ -19,6 +19,7 @@ from dylora.adapters.sensitivity import Batch, Output, Sensitivities, gather_sen
 from dylora.data.completion import IGNORED
 from dylora.errors import InputError
 from dylora.modules.image_classification import image_logits
+from dylora.modules.stacked_ranks import rows_of
 from dylora.progress import with_bar
 
 _TEXTS, _ROWS, _TOKENS = 1000, 16, 256
@@ -41,9 +42,7 @@ class Examples:
 
     def sensitivities(self, model: nn.Module, examples: int = 1000) -> Sensitivities:
         """What the two-sided cut needs, on so many rows."""
-        batches = with_bar(
-            self.batches, examples, "Weighing the cut", size=lambda batch: len(next(iter(batch.values())))
-        )
+        batches = with_bar(self.batches, examples, "Weighing the cut", size=rows_of)
         return gather_sensitivities(model, batches, self.outputs_of, self.output, examples=examples)
 
     def learn_order_(self, model: nn.Module, steps: int) -> None:

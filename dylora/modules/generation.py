@@ -21,7 +21,15 @@ from dylora.backbones.quantization import Quantization
 from dylora.data.completion import IGNORED
 from dylora.data.sources.prompt_source import TASK as OWN_DATA
 from dylora.data.sources.text_items import Item
-from dylora.decoding import PresetName, end_token_ids, generate_at_own_ranks, generate_at_ranks, preset, text_of
+from dylora.decoding import (
+    PresetName,
+    end_token_ids,
+    generate_at_own_ranks,
+    generate_at_ranks,
+    preset,
+    ranks_of_calls,
+    text_of,
+)
 from dylora.errors import InputError
 from dylora.metrics.language_model import TokenMetrics
 from dylora.metrics.nlg import meteor
@@ -226,8 +234,7 @@ class GenerationModule(EveryRankModule):
             InputError: If a prompt is too long, or the backbone cannot decode in that way.
         """
         tokenizer = self._data.tokenizer
-        rows = len(batch["input_ids"]) * self.decoding.num_beams
-        for ranks in self._chunks(self.eval_ranks, max(1, self.eval_rows // rows)):
+        for ranks in self._ranks_together(batch):
             written = generate_at_ranks(
                 self.model,
                 batch["input_ids"],
@@ -240,6 +247,21 @@ class GenerationModule(EveryRankModule):
             for rank, rows_of_rank in zip(ranks, written, strict=True):
                 yield rank, [text_of(tokenizer, tokens, self._is_one_paragraph) for tokens in rows_of_rank]
         self._say_if_refuted()
+
+    def most_forwards(self, batch: Batch) -> int:
+        """Forwards that `texts_at_ranks` takes at most; a check of the first batch comes on top.
+
+        Each call of `generate` takes one for each new token, and beam search one that its beams share.
+        """
+        calls = (
+            ranks_of_calls(self.model, batch["input_ids"], ranks, self.decoding)
+            for ranks in self._ranks_together(batch)
+        )
+        return sum(map(len, calls)) * (self.decoding.max_new_tokens + (self.decoding.num_beams > 1))
+
+    def _ranks_together(self, batch: Batch) -> list[Sequence[int]]:
+        rows = len(batch["input_ids"]) * self.decoding.num_beams
+        return self._chunks(self.eval_ranks, max(1, self.eval_rows // rows))
 
     def texts_at_own_ranks(self, batch: Batch) -> list[str]:
         """Generated texts of a batch of prompts with a `rank` (rows,) each, in one call where the model can do that.

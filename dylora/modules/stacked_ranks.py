@@ -1,7 +1,7 @@
 """A batch at several ranks: stacked along its rows where that is right, else at one rank after another."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -143,7 +143,7 @@ class StackedRanks(LightningModule, ABC):
             )
 
 
-def rows_of(batch: Batch) -> int:
+def rows_of(batch: Mapping[str, Tensor]) -> int:
     """The number of rows of a batch."""
     return len(next(iter(batch.values())))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from dylora.rank_curve.summary import RankSummary
+from dylora.terminal import CHOSEN, painted
 
 _MOST_COLUMNS = 16
 
@@ -65,6 +66,21 @@ def place_of(rank: int | None, ranks: Sequence[int], width: int = 12) -> slice |
         return None
     start = width + 8 * shown.index(rank)
     return slice(start, start + 8)
+
+
+def marked_row(row: str, ranks: Sequence[int], chosen: int | None, width: int = 12) -> str:
+    """A row of a table of ranks with the chosen rank's figure in colour.
+
+    Args:
+        row: As `table_row` makes it.
+        ranks: The ranks of the table.
+        chosen: The rank; None for none.
+        width: Characters of the first column.
+    """
+    place = place_of(chosen, ranks, width)
+    if place is None:
+        return row
+    return row[: place.start] + painted(row[place], CHOSEN) + row[place.stop :]
 
 
 def shown_ranks(ranks: Sequence[int]) -> list[int]:

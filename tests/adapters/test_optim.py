@@ -200,6 +200,59 @@ def test_the_moments_of_factors_updated_together_lie_together():
     assert len(places) == 1
 
 
+def _saved_bytes(states):
+    file = io.BytesIO()
+    torch.save(states, file)
+    return file.getbuffer().nbytes
+
+
+def _apart(value):
+    """The same state with a storage for each tensor."""
+    if isinstance(value, dict):
+        return {key: _apart(part) for key, part in value.items()}
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+@pytest.mark.parametrize("alternates", [False, True], ids=["always", "every other step"])
+def test_a_factor_that_misses_steps_copies_no_moments_and_keeps_no_other_block_alive(alternates):
+    """What is kept stays where it is at every step, and a checkpoint is as large as that of separate tensors."""
+    net = network()
+    optimizer, per_row = row_exact(net), oracles(net)
+    places = set()
+    for step, rank in enumerate(random_ranks(12)):
+        backward(net, step, rank, False)
+        for number, (factors, oracle) in enumerate(zip(factors_of(net), per_row, strict=True)):
+            if alternates and number == 0 and step % 2:
+                factors.lora_A.grad = factors.lora_B.grad = None
+            else:
+                oracle.step(factors.lora_A.grad, factors.lora_B.grad, rank, False)
+        optimizer.step()
+        states = [optimizer.state[p] for f in factors_of(net) for p in (f.lora_A, f.lora_B)]
+        moments = [state[name] for state in states for name in ("exp_avg", "exp_avg_sq")]
+        places.add(tuple(moment.data_ptr() for moment in moments))
+        storages = {m.untyped_storage().data_ptr(): m.untyped_storage().nbytes() for m in moments}
+        assert sum(storages.values()) == sum(m.nbytes for m in moments)
+    assert len(places) == 1
+    for factors, oracle in zip(factors_of(net), per_row, strict=True):
+        assert torch.equal(factors.lora_A, oracle.A)
+        assert torch.equal(factors.lora_B, oracle.B)
+    saved = optimizer.state_dict()
+    assert _saved_bytes(saved) <= _saved_bytes(_apart(saved))
+
+
+def test_a_state_that_is_put_in_the_place_of_another_frees_the_block():
+    net = network()
+    optimizer = row_exact(net)
+    train(net, optimizer, range(2), False, [4, 4])
+    first, second, *_ = (f.lora_A for f in factors_of(net))
+    optimizer.state[first]["exp_avg"] = torch.zeros_like(first)
+    backward(net, 2, 4, False)
+    second.grad = None
+    optimizer.step()
+    moment = optimizer.state[second]["exp_avg"]
+    assert moment.untyped_storage().nbytes() == moment.nbytes
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_it_is_torchs_adamw_to_the_bit_when_every_row_trains_at_every_step(weight_decay, dtype):

@@ -4,7 +4,10 @@ import io
 import sys
 
 import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from torch.utils.data import DataLoader
 
 from dylora.callbacks.progress_bar import ProgressBar, with_trainers_bar
 from dylora.callbacks.rank_curves import RankCurves
@@ -41,6 +44,39 @@ def test_a_terminal_shows_the_whole_training_and_the_ranks_of_an_evaluation(on_t
     assert "it/s" in shown
     assert len(_rows(shown)) == 2
     assert not shown.split("\r")[-1].strip()  # nothing of the bars stays
+
+
+class Writer(LightningModule):
+    """Two batches of prompts, each written in three forwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = torch.nn.Linear(1, 1)
+
+    def most_forwards(self, batch):
+        return 3
+
+    def test_step(self, batch):
+        for _ in range(3):
+            self.model(batch["input_ids"])
+            self.shown.append(self.bar.test_progress_bar.n)
+
+
+def test_a_bar_moves_with_every_token_and_has_its_own_format_again_afterwards(on_terminal):
+    on_terminal()
+    bar, module = ProgressBar(), Writer()
+    module.bar, module.shown = bar, []
+    formats = []
+
+    class Formats(Callback):
+        def on_test_batch_end(self, *_):
+            formats.append(bar.test_progress_bar.bar_format)
+
+    loader = DataLoader([{"input_ids": torch.ones(1)}] * 2)
+    trainer = Trainer(logger=False, accelerator="cpu", callbacks=[bar, Formats()], enable_model_summary=False)
+    trainer.test(module, loader, verbose=False)
+    assert [round(n, 2) for n in module.shown] == [0.33, 0.67, 0.99, 1.33, 1.67, 1.99]
+    assert formats[-1] == ProgressBar.BAR_FORMAT
 
 
 @pytest.mark.parametrize("bar", [ProgressBar, lambda: TQDMProgressBar(refresh_rate=0)])

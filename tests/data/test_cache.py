@@ -1,6 +1,7 @@
 """Rows made once, and a cache that never gives what was not asked for."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_one_flipped_bit_in_any_file_makes_the_rows_anew(tmp_path, pattern, plac
     assert maker.calls == 1
     fetch(tmp_path, maker)
     assert maker.calls == 1
+
+
+def test_a_start_reads_no_rows_to_compare_them_unless_a_file_was_changed(tmp_path, monkeypatch):
+    fetch(tmp_path)
+    read, digest = [], cache._digest
+    monkeypatch.setattr(cache, "_digest", lambda path: read.append(path.suffix) or digest(path))
+    assert fetch(tmp_path).to_dict() == ROWS
+    assert read == []
+    (file,) = tmp_path.glob("*/*.arrow")
+    os.utime(file, ns=(1, 1))  # as after a copy of the folder
+    maker = Maker()
+    assert fetch(tmp_path, maker).to_dict() == ROWS
+    assert (read, maker.calls) == ([".arrow"], 0)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"sha256": {}}', '{"sha256": []}', "\x00" * 80])

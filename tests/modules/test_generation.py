@@ -16,6 +16,7 @@ from dylora.adapters.active_rank import rank_state, use_rank
 from dylora.adapters.config import DyLoRAConfig
 from dylora.assets import asset_path
 from dylora.data.sources.text_items import Item
+from dylora.decoding import stacked
 from dylora.errors import InputError
 from dylora.methods.flop import FLOP
 from dylora.methods.full import FullFineTuning
@@ -212,6 +213,24 @@ def test_ranks_are_stacked_as_far_as_rows_and_beams_fit(make, monkeypatch):
     batch = _data(module).prompts([0, 1, 2])  # 12 rows a rank: two ranks fit
     assert [rank for rank, _ in module.texts_at_ranks(batch)] == list(RANKS)
     assert seen == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize("num_beams", [1, 4])
+@pytest.mark.parametrize("cached_tokens", [1, 6144])
+def test_the_forwards_that_texts_take_at_most_are_told(make, monkeypatch, num_beams, cached_tokens):
+    """A bar reaches its end with the last token, however many calls the texts are spread over."""
+    monkeypatch.setitem(stacked._CACHED_TOKENS, "cpu", cached_tokens)
+    module = make(num_beams=num_beams)
+    monkeypatch.setattr(module, "_end_ids", (259,))  # never written: each call takes all its tokens
+    batch = _data(module).prompts(ROWS)
+    list(module.texts_at_ranks(batch))  # the first batch is checked, which takes forwards of its own
+    forwards = []
+    module.model.register_forward_hook(lambda *_: forwards.append(1))
+    list(module.texts_at_ranks(batch))
+    calls = 1 if cached_tokens > 1 else 4
+    shared = calls if num_beams > 1 else 0
+    assert module.most_forwards(batch) == 8 * calls + shared
+    assert 8 * calls <= len(forwards) <= 8 * calls + shared
 
 
 def test_an_evaluation_keeps_scores_and_orders_the_texts(make, no_meteor):
