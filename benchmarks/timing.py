@@ -67,7 +67,7 @@ def show(figures: Mapping[str, float], unit: str, ratio: tuple[str, str]) -> Non
 
 def show_ratio(ratio: float) -> None:
     """Print the last line of a benchmark."""
-    print(f"ratio: {ratio:.3f}")
+    print(f"ratio: {ratio:.4f}")
 
 
 def machine() -> str:

@@ -72,7 +72,7 @@ def _run(arguments: list[str]) -> None:
 
 @contextmanager
 def _without_collecting_garbage() -> Iterator[None]:
-    """Load the training libraries a seventh faster: they make a million objects, none of which is garbage.
+    """Load the training libraries sooner: they make a million objects, none of which is garbage.
 
     What was loaded is not looked through afterwards either.
     """
