@@ -10,7 +10,9 @@ from dylora.modules.text_scores import score_texts
 from dylora.rank_curve.kept import metric_outcomes
 
 ITEMS = [
-    Item("name : The Mill | priceRange : cheap", ("The Mill is a cheap pub near the river .", "A pub called The Mill .")),
+    Item(
+        "name : The Mill | priceRange : cheap", ("The Mill is a cheap pub near the river .", "A pub called The Mill .")
+    ),
     Item("b", ()),
     Item("c", ("Aromi is a cheap place in the city centre .",)),
     Item("d", ("Zizzi has good and cheap food for all .",)),
