@@ -19,6 +19,7 @@ from rich.text import Text
 
 WIDTH = 112
 _MOVES = re.compile(r"\x1b\[\d*[A-DJK]")
+_FONT = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)  # loaded from elsewhere
 _BAR = re.compile(r"\||it/s\]")
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     for line in shown_lines(options.command):
         console.print(Text.from_ansi(line))
     svg = console.export_svg(title="dylora", theme=MONOKAI, unique_id="dylora")
-    options.output.write_text(svg, encoding="utf-8")
+    options.output.write_text(_FONT.sub("", svg).replace("Fira Code,", ""), encoding="utf-8")
 
 
 if __name__ == "__main__":
