@@ -79,7 +79,8 @@ def test_the_workflow_calls_the_same_script_as_everybody():
 
 
 def test_the_drawings_are_those_of_their_script_and_of_the_results():
-    assert {path.stem for path in (ROOT / "docs/images").glob("*.svg")} == set(drawings.DRAWINGS)
+    made = {path.stem for path in (ROOT / "docs/images").glob("*.svg")} - {"terminal"}  # of a real run
+    assert made == set(drawings.DRAWINGS)
     for name, draw in drawings.DRAWINGS.items():
         assert text_of(f"docs/images/{name}.svg") == draw(), "python docs/drawings.py"
     assert drawings.results_of("STS-B")["LoRA, its first rows"] == [31.3, 46.1, 69.8, 84.0]
