@@ -21,6 +21,8 @@ _LEAST_SAVED = 256
 """Prompt tokens that have to be saved: one forward more, of the prompts alone, costs about as much."""
 
 _CHECKED_TOKENS = 2
+_NAMES = ("cache", "past_key_values")
+"""What transformers calls a cache, from version 5.24 on and before."""
 _TOLERANCE, _LOW_PRECISION = 1e-3, 5e-2
 
 
@@ -54,12 +56,14 @@ def _saves(model: PreTrainedModel, inputs: Inputs, beams: int) -> bool:
 
 def _with_cache(inputs: Inputs, beams: int, greedy: Greedy) -> dict[str, Any] | None:
     """The inputs with the cache, each row of which is repeated once a beam; None if it is of another kind."""
-    cache = greedy({name: value[:, :-1] for name, value in inputs.items()}, 1).past_key_values
+    output = greedy({name: value[:, :-1] for name, value in inputs.items()}, 1)
+    called = next(name for name in _NAMES if name in output)
+    cache = output[called]
     known = type(cache) is DynamicCache and all(type(layer) is DynamicLayer for layer in cache.layers)
     if not known or cache.get_seq_length() != inputs["input_ids"].shape[1] - 1:
         return None
     cache.batch_repeat_interleave(beams)
-    return {**inputs, "past_key_values": cache}
+    return {**inputs, called: cache}
 
 
 def _is_right(inputs: Inputs, beams: int, greedy: Greedy) -> bool:

@@ -10,7 +10,16 @@ from dylora.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OUTSIDE = ("$", "my_p", "logs/", "`", "…", "...")  # what only a shell, a project or a run of the reader has
+OUTSIDE = (
+    "$",
+    "my_p",
+    "logs/",
+    "`",
+    "…",
+    "...",
+    "chat.yaml",
+    " &",
+)  # what only a shell, a project or a run of the reader has
 
 
 def commands():
