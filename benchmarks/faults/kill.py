@@ -108,7 +108,8 @@ def survived(kind: str, root: Path, kill: Kill, expected: dict[str, torch.Tensor
     """Interrupt a run, let it end, and say how it compares."""
     status = killed(kind, root, kill)
     if kill.after is None and status != -signal.SIGKILL:
-        return f"LOST: the trap at the writing of checkpoint {kill.write} was not reached (status {status})"
+        last = Path(f"{root}.txt").read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
+        return f"LOST: the trap at the writing of checkpoint {kill.write} was not reached (status {status}): {last}"
     for path in root.rglob("*.ckpt"):
         try:
             read_checkpoint(path)
